@@ -1,0 +1,89 @@
+/**
+ * Every bound of Talos in one place, with its reason. All are checked before anything is allocated.
+ *
+ * Names end in their unit: `_BYTES`, `_MS`, or none for a plain count.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** The longest handshake message: message 1 needs 1,184 + 32 + 48 + 16 bytes and its payload. */
+export const MAX_HANDSHAKE_MESSAGE_BYTES = 4096;
+
+/** The longest record ciphertext, tag included: what a u16 length can announce. */
+export const MAX_RECORD_BYTES = 65_535;
+
+/** Records sent under one key before the sender says REKEY. */
+export const RECORDS_PER_KEY = 2 ** 20;
+
+/** The longest control frame (everything but DATA), so that a peer cannot make us parse much. */
+export const MAX_CONTROL_BODY_BYTES = 4 * KIB;
+
+/** How deep MsgPack may nest. Our own messages need 3. */
+export const MAX_MSGPACK_DEPTH = 8;
+
+/** Time for a whole handshake, on both sides. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** The largest difference between two clocks at which a handshake still succeeds. */
+export const MAX_CLOCK_SKEW_MS = 60_000;
+
+/** Half-open connections (handshake not finished) from one IPv4 address or IPv6 /64. */
+export const MAX_HALF_OPEN_PER_SOURCE = 32;
+
+/** Half-open connections in all. */
+export const MAX_HALF_OPEN = 1024;
+
+/** Recent initiator ephemerals that a responder remembers, to drop replays early. */
+export const RECENT_EPHEMERALS = 4096;
+
+/** What a peer that is authorised for nothing may make us read after the handshake. */
+export const STRANGER_BYTES = 4 * KIB;
+
+/** How long a peer that is authorised for nothing may stay. */
+export const STRANGER_TIMEOUT_MS = 5_000;
+
+/** Message bytes an initiator may send behind OPEN before OPENED: OPEN and these fit in {@link STRANGER_BYTES}. */
+export const EARLY_DATA_BYTES = 3 * KIB;
+
+/** The largest MCP message unless configured otherwise. */
+export const DEFAULT_MAX_MESSAGE_BYTES = 64 * MIB;
+
+/** What a session's window holds beyond one largest message. */
+export const WINDOW_SLACK_BYTES = 1 * MIB;
+
+/** DATA queued ahead of control frames in one connection. */
+export const MAX_QUEUED_AHEAD_BYTES = 256 * KIB;
+
+/** Replay buffers of all sessions of one process. */
+export const REPLAY_BUDGET_BYTES = 1024 * MIB;
+
+/** Silence after which a connection is asked for a sign of life. */
+export const PING_AFTER_SILENCE_MS = 15_000;
+
+/** Unacknowledged DATA after which a connection is asked for a sign of life. */
+export const PING_AFTER_UNACKED_MS = 2_000;
+
+/** Time to answer a ping before the connection counts as dead. */
+export const PONG_TIMEOUT_MS = 3_000;
+
+/** How long a receiver may keep an acknowledgement back, hoping to send it along with DATA. */
+export const ACK_DELAY_MS = 200;
+
+/** Live or detached children for one (peer, service). */
+export const MAX_CHILDREN_PER_PEER_SERVICE = 4;
+
+/** Time between the steps of a child's shutdown: stdin closed, SIGTERM, SIGKILL. */
+export const CHILD_GRACE_MS = 2_000;
+
+/** How long `mcp-connect` keeps trying to reach a host while its agent waits. */
+export const CONNECT_PATIENCE_MS = 50_000;
+
+/** The last lines of a child's stderr that accompany an error. */
+export const CHILD_STDERR_LINES = 20;
+
+/** The longest line of a child's stderr, or of noise on its stdout, that is logged whole. */
+export const MAX_LOG_LINE_BYTES = 4 * KIB;
+
+/** A name that a person gives: a wallet, a contact, a service. */
+export const MAX_NAME_BYTES = 64;
