@@ -87,3 +87,48 @@ export const MAX_LOG_LINE_BYTES = 4 * KIB;
 
 /** A name that a person gives: a wallet, a contact, a service. */
 export const MAX_NAME_BYTES = 64;
+
+/** Array items and map entries in one MsgPack value: an empty map costs 1 byte sent and 200 held. */
+export const MAX_MSGPACK_ELEMENTS = 4096;
+
+/** A wallet file: a whole one has about 400 bytes; more is not a wallet. */
+export const MAX_WALLET_FILE_BYTES = 64 * KIB;
+
+/** `access.json`: about 7,000 grants; it is parsed at every change. */
+export const MAX_ACCESS_FILE_BYTES = 1 * MIB;
+
+/** `run/<service>.json` and other small facts that processes of one home tell each other. */
+export const MAX_FACTS_FILE_BYTES = 64 * KIB;
+
+/** How deep the JSON of our own files may nest. They need 3. */
+export const MAX_JSON_DEPTH = 8;
+
+/** scrypt's N of a new sealed wallet: 128 MiB of memory and about half a second. */
+export const SCRYPT_N = 2 ** 17;
+
+/** The largest scrypt N that a wallet file may ask of us: 1 GiB of memory at r = 8. */
+export const MAX_SCRYPT_N = 2 ** 20;
+
+/** A passphrase in UTF-8. */
+export const MAX_PASSPHRASE_BYTES = 1024;
+
+/** How deep an MCP message may nest: what every common JSON parser still reads. Real ones need about 20. */
+export const MAX_MESSAGE_DEPTH = 512;
+
+/** The JSON token of an id, a method, a tool's or a prompt's name: they are kept while a call is pending. */
+export const MAX_IDENTIFIER_BYTES = 1 * KIB;
+
+/** The JSON token of a resource's URI: globs are matched against it. */
+export const MAX_URI_BYTES = 64 * KIB;
+
+/** Messages in one JSON-RPC batch: each costs 30 bytes sent and 300 held. */
+export const MAX_BATCH_MESSAGES = 1024;
+
+/** Calls without a reply in one direction of one session. An id and a name are held for each. */
+export const MAX_PENDING_CALLS = 16_384;
+
+/** Cancelled calls that are remembered, in case their reply was already under way. */
+export const REMEMBERED_CANCELLED_CALLS = 1024;
+
+/** The beginning of an over-long line that is kept, to show what it was. */
+export const OVERSIZED_HEAD_BYTES = 64 * KIB;

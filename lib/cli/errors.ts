@@ -1,0 +1,13 @@
+/** Errors of the command line itself. */
+
+import { TalosError } from "../errors.ts";
+
+/** What can be wrong with a command as it was typed, or with where it runs. */
+export type CliErrorCode =
+  /** An option or argument is missing, unknown or contradictory. */
+  | "usage"
+  /** The peer is no contact here and no whole Peer ID. */
+  | "peer_not_found";
+
+/** An error of the command line. */
+export class CliError extends TalosError<CliErrorCode> {}

@@ -1,0 +1,78 @@
+/**
+ * `HOST[:PORT]` as people write it.
+ *
+ * IPv6 literals stand in brackets (RFC 3986 §3.2.2), with a zone where it is needed
+ * (`[fe80::1%eth0]:8766`). A host name is ASCII: letters, digits, hyphens, underscores and dots. Text
+ * that the system's resolver would read as an address in an old notation (`127.1`, `0x7f000001`) is
+ * refused, so that what was checked is what is dialled.
+ */
+
+import { printable } from "../log.ts";
+import { IdentityError } from "./errors.ts";
+
+/** Where to connect. */
+export interface HostPort {
+  /** A host name or an IP literal, without brackets. */
+  readonly host: string;
+  /** 1 to 65,535. */
+  readonly port: number;
+}
+
+const MAX_HOST_CHARACTERS = 253;
+const MAX_PORT = 65_535;
+
+const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+const NUMERIC = /^(?:\d+|0[xX][0-9A-Fa-f]*)$/;
+const ZONE = /^[A-Za-z0-9._-]{1,32}$/;
+
+/**
+ * Returns the host and port that `text` names.
+ *
+ * @param defaultPort The port where `text` has none; without it a missing port is an error.
+ * Throws IdentityError "address_invalid".
+ */
+export function parseHostPort(text: string, defaultPort?: number): HostPort {
+  const bracketed = /^\[([^\]]*)\](.*)$/su.exec(text);
+  if (bracketed !== null) {
+    const [, host = "", rest = ""] = bracketed;
+    if (!isIpv6(host)) throw invalid(text, "what stands in brackets is no IPv6 address");
+    if (rest !== "" && !rest.startsWith(":")) throw invalid(text, 'behind "]" a ":" is missing');
+    return { host, port: parsePort(text, rest === "" ? undefined : rest.slice(1), defaultPort) };
+  }
+  const [host = "", port, ...more] = text.split(":");
+  if (more.length > 0) throw invalid(text, "an IPv6 address is written in brackets: [::1]:8766");
+  if (!isHostName(host)) throw invalid(text, "the host is neither a name nor an IP address");
+  return { host, port: parsePort(text, port, defaultPort) };
+}
+
+function parsePort(text: string, digits: string | undefined, defaultPort?: number): number {
+  if (digits === undefined) {
+    if (defaultPort === undefined) throw invalid(text, "the port is missing: HOST:PORT");
+    return defaultPort;
+  }
+  const port = /^[1-9]\d{0,4}$/.test(digits) ? Number(digits) : 0;
+  if (port < 1 || port > MAX_PORT) throw invalid(text, `the port is not 1 to ${MAX_PORT}`);
+  return port;
+}
+
+function isHostName(host: string): boolean {
+  if (host.length > MAX_HOST_CHARACTERS) return false;
+  if (IPV4.test(host)) return true;
+  const labels = (host.endsWith(".") ? host.slice(0, -1) : host).split(".");
+  // A last label of digits makes resolvers think of an IPv4 address (WHATWG URL §3.5).
+  return labels.every((label) => LABEL.test(label)) && !NUMERIC.test(labels.at(-1) ?? "");
+}
+
+function isIpv6(host: string): boolean {
+  const [address = "", zone, ...more] = host.split("%");
+  if (more.length > 0 || (zone !== undefined && !ZONE.test(zone))) return false;
+  return /^[0-9A-Fa-f:.]{2,45}$/.test(address) && URL.canParse(`http://[${address}]/`);
+}
+
+function invalid(text: string, reason: string): IdentityError {
+  return new IdentityError(
+    "address_invalid",
+    `Cannot read the address "${printable(text, 80)}": ${reason}`,
+  );
+}

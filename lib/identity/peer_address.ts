@@ -1,0 +1,83 @@
+/**
+ * `PEER[/SERVICE][@HOST:PORT]`: how a peer, one of its services and where it listens are written.
+ *
+ * The peer is a Peer ID, or text that only the local contacts can resolve (a petname, or the beginning
+ * of a Peer ID); nothing here asks them. No petname has `/` or `@`, so the three parts never mix.
+ */
+
+import { type HostPort, parseHostPort } from "./host_port.ts";
+import { parsePetname, parseTypedService, type ServiceName } from "./names.ts";
+import {
+  DID_KEY_PREFIX,
+  parsePeerId,
+  PEER_ID_CHARACTERS,
+  PEER_ID_START,
+  type PeerId,
+} from "./peer_id.ts";
+import { IdentityError } from "./errors.ts";
+
+/** Who is meant. */
+export type PeerReference =
+  /** A whole Peer ID. */
+  | { readonly kind: "id"; readonly id: PeerId }
+  /** The beginning of a Peer ID: `z6Mk` and 8 to 43 base58 characters. */
+  | { readonly kind: "prefix"; readonly text: string }
+  /** A petname. */
+  | { readonly kind: "petname"; readonly text: string };
+
+/** A peer and, where given, a service of it and where to find it. */
+export interface PeerAddress {
+  /** Who. */
+  readonly peer: PeerReference;
+  /** Which of its services, in the wire form. */
+  readonly service?: ServiceName;
+  /** Where it listens; no registry is needed then. */
+  readonly address?: HostPort;
+}
+
+const MIN_PREFIX_CHARACTERS = PEER_ID_START.length + 8;
+const PREFIX = /^z6Mk[1-9A-HJ-NP-Za-km-z]*$/;
+
+/**
+ * Returns the parts of `PEER[/SERVICE][@HOST:PORT]`.
+ *
+ * @param defaultPort The port where the address has none; without it a missing port is an error.
+ * Throws IdentityError "address_invalid", "peer_id_invalid" or "name_invalid".
+ */
+export function parsePeerAddress(text: string, defaultPort?: number): PeerAddress {
+  const at = text.indexOf("@");
+  const who = at < 0 ? text : text.slice(0, at);
+  const slash = who.indexOf("/");
+  const peer = parsePeerReference(slash < 0 ? who : who.slice(0, slash));
+  return {
+    peer,
+    ...(slash < 0 ? {} : { service: parseTypedService(who.slice(slash + 1)) }),
+    ...(at < 0 ? {} : { address: parseHostPort(text.slice(at + 1), defaultPort) }),
+  };
+}
+
+/** Returns whom `text` means. Throws IdentityError "peer_id_invalid" or "name_invalid". */
+export function parsePeerReference(text: string): PeerReference {
+  if (text === "") {
+    throw new IdentityError("address_invalid", "Cannot read the peer: it is empty", {
+      hints: ["write PEER, PEER/SERVICE or PEER/SERVICE@HOST:PORT"],
+    });
+  }
+  if (text.startsWith(DID_KEY_PREFIX) || looksWhole(text)) {
+    return { kind: "id", id: parsePeerId(text) };
+  }
+  if (!text.startsWith(PEER_ID_START)) return { kind: "petname", text: parsePetname(text) };
+  if (text.length < MIN_PREFIX_CHARACTERS || !PREFIX.test(text)) {
+    throw new IdentityError(
+      "peer_id_invalid",
+      `Cannot read the beginning of a Peer ID: it needs z6Mk and at least 8 of its characters, ` +
+        `${text.length} were given`,
+    );
+  }
+  return { kind: "prefix", text };
+}
+
+/** Tells whether `text` is meant as a whole Peer ID, so that a typing error gets a precise answer. */
+function looksWhole(text: string): boolean {
+  return text.startsWith(PEER_ID_START) && text.length >= PEER_ID_CHARACTERS;
+}

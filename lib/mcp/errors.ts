@@ -1,0 +1,34 @@
+/**
+ * What can go wrong between MCP clients, MCP servers and Talos.
+ *
+ * These are the errors that Talos raises itself: a command line that cannot be run, an environment that
+ * cannot be built. A line that is refused is no exception but a value (`scan.ts`), and what an agent is
+ * told is a JSON-RPC error reply (`jsonrpc.ts`). One union of literal codes serves the whole folder;
+ * texts name commands, variables and paths of the local user, never the value of a variable.
+ */
+
+import { TalosError } from "../errors.ts";
+
+/** The literal codes of {@link McpError}. */
+export type McpErrorCode =
+  /** A command line holds no word at all, or an empty program name. */
+  | "empty_command"
+  /** A command line opens a quote that it does not close, or ends in a backslash. */
+  | "unterminated_quote"
+  /** A command line uses what only a shell could carry out: operators, expansions, assignments. */
+  | "shell_syntax"
+  /** A word holds what no argument can hold: NUL, or on Windows a quote in the program name. */
+  | "unquotable_argument"
+  /** No such program, neither at the path given nor on PATH. */
+  | "program_not_found"
+  /** The program exists but is of a kind that cannot be started. */
+  | "program_type"
+  /** `--env NAME` asks for a variable that is not set here. */
+  | "variable_not_set"
+  /** `--env` names what cannot be the name of a variable, or a value that holds NUL. */
+  | "variable_invalid"
+  /** `--env` names a variable that belongs to Talos. */
+  | "variable_reserved";
+
+/** The error of `lib/mcp/`. */
+export class McpError extends TalosError<McpErrorCode> {}

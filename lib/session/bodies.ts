@@ -1,0 +1,96 @@
+/**
+ * The MsgPack bodies of OPEN, OPENED, REFUSED and CLOSE: typed on our side, checked field by field when
+ * they come from a peer.
+ */
+
+import type { Bytes } from "../bytes.ts";
+import { printable } from "../log.ts";
+import { Fields } from "../wire/fields.ts";
+import { encodeControl } from "../wire/frames.ts";
+import { decode, encode } from "../wire/msgpack.ts";
+
+/** The size of a session id: random, chosen by the initiator. */
+export const SESSION_ID_BYTES = 16;
+
+/** The size of the salt under which both sides' records hash a session's contents. */
+export const SALT_BYTES = 16;
+
+/** The longest service name on the wire, `mcp/` included. */
+export const MAX_SERVICE_BYTES = 80;
+
+/** The most a side may announce as its largest message: what a u32 credit can grant. */
+const MAX_MESSAGE_LIMIT = 2 ** 31;
+
+/** What an initiator asks for. */
+export interface OpenBody {
+  /** {@link SESSION_ID_BYTES} random bytes. */
+  readonly id: Bytes;
+  /** The service, such as `mcp/default`. */
+  readonly service: string;
+  /** The longest message the initiator accepts, in bytes. */
+  readonly maxMessage: number;
+  /** {@link SALT_BYTES} random bytes. */
+  readonly salt: Bytes;
+}
+
+/** What a host answers when it grants a session. */
+export interface OpenedBody {
+  /** Names the host's process: 16 random bytes, new at each start. */
+  readonly instance: Bytes;
+  /** The longest message the host accepts, in bytes. */
+  readonly maxMessage: number;
+}
+
+/** Why a session was refused or ended. */
+export interface ReasonBody {
+  /** A stable name, for programs. */
+  readonly code: string;
+  /** A sentence for people, without control characters. */
+  readonly reason: string;
+}
+
+const MAX_REASON_BYTES = 2048;
+
+/** Returns an OPEN frame. */
+export function encodeOpen({ id, service, maxMessage, salt }: OpenBody): Bytes {
+  return encodeControl("open", encode({ id, service, max_message: maxMessage, salt }));
+}
+
+/** Reads the body of an OPEN frame. Throws WireError. */
+export function decodeOpen(body: Bytes): OpenBody {
+  const fields = new Fields(decode(body), "OPEN");
+  return {
+    id: fields.bin("id", SESSION_ID_BYTES),
+    service: fields.str("service", { max: MAX_SERVICE_BYTES }),
+    maxMessage: fields.uint("max_message", { min: 1024, max: MAX_MESSAGE_LIMIT }),
+    salt: fields.bin("salt", SALT_BYTES),
+  };
+}
+
+/** Returns an OPENED frame. */
+export function encodeOpened({ instance, maxMessage }: OpenedBody): Bytes {
+  return encodeControl("opened", encode({ instance, max_message: maxMessage }));
+}
+
+/** Reads the body of an OPENED frame. Throws WireError. */
+export function decodeOpened(body: Bytes): OpenedBody {
+  const fields = new Fields(decode(body), "OPENED");
+  return {
+    instance: fields.bin("instance", SESSION_ID_BYTES),
+    maxMessage: fields.uint("max_message", { min: 1024, max: MAX_MESSAGE_LIMIT }),
+  };
+}
+
+/** Returns a REFUSED or CLOSE frame. A reason beyond the limit is cut. */
+export function encodeReason(name: "refused" | "close", { code, reason }: ReasonBody): Bytes {
+  return encodeControl(name, encode({ code, reason: printable(reason, MAX_REASON_BYTES / 4) }));
+}
+
+/** Reads the body of a REFUSED or CLOSE frame. The texts lose their control characters here. */
+export function decodeReason(name: "refused" | "close", body: Bytes): ReasonBody {
+  const fields = new Fields(decode(body), name.toUpperCase());
+  return {
+    code: printable(fields.str("code", { max: 64 })),
+    reason: printable(fields.str("reason", { max: MAX_REASON_BYTES })),
+  };
+}

@@ -1,0 +1,14 @@
+/**
+ * Every domain-separation string of Talos. A signature is over label ‖ 0x00 ‖ bytes, so nothing signed
+ * for one purpose can be presented for another. A label that is no longer used stays listed.
+ */
+
+/** What a signature, a derived key or a prologue is for. */
+export const Label = {
+  /** Mixed into the handshake behind the preface. */
+  prologue: "talos/1",
+  /** The initiator's Ed25519 key over the handshake hash before its payload. */
+  handshakeInitiator: "talos/1 handshake initiator",
+  /** The responder's Ed25519 key over the handshake hash before its payload. */
+  handshakeResponder: "talos/1 handshake responder",
+} as const;
