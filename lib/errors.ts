@@ -18,15 +18,25 @@ export interface TalosErrorOptions {
 export class TalosError<Code extends string = string> extends Error {
   /** The stable name of what went wrong, for programs. */
   readonly code: Code;
-  /** What the user can do next, one line each. */
-  readonly hints: readonly string[];
+  #hints: readonly string[];
 
   /** Makes an error with a stable code and a sentence for people. */
   constructor(code: Code, message: string, options: TalosErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = code;
-    this.hints = options.hints ?? [];
+    this.#hints = options.hints ?? [];
+  }
+
+  /** What the user can do next, one line each. */
+  get hints(): readonly string[] {
+    return this.#hints;
+  }
+
+  /** Adds what only a higher layer knows to advise, and returns this error. */
+  advise(...hints: readonly string[]): this {
+    this.#hints = [...this.#hints, ...hints];
+    return this;
   }
 }
 

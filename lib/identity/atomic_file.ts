@@ -66,7 +66,7 @@ export interface BoundedFile {
  * Throws IdentityError "file_irregular" for anything but a regular file (a pipe is never opened),
  * "file_too_large" beyond `maxBytes`, and the system's error otherwise.
  *
- * @param check Sees the facts of the opened file before a byte of it is read, and may throw.
+ * @param check Sees the facts before the file is opened and those of the opened file, and may throw.
  */
 export async function readFileBounded(
   path: string,
@@ -74,8 +74,11 @@ export async function readFileBounded(
   check: (info: Deno.FileInfo) => void = () => {},
 ): Promise<BoundedFile | null> {
   try {
-    // Opening a pipe would wait for a writer, so look before.
-    requireRegular(path, await Deno.stat(path));
+    // Look before: opening a pipe would wait for a writer, and a file that may not be read is better
+    // explained by its mode. Look again: it may have been another file.
+    const before = await Deno.stat(path);
+    requireRegular(path, before);
+    check(before);
     using file = await Deno.open(path, { read: true });
     const info = await file.stat();
     requireRegular(path, info);

@@ -71,11 +71,18 @@ export function arrayField({ object, path }: Fields, name: string): readonly Jso
  */
 export function timeField(fields: Fields, name: string): number {
   const text = textField(fields, name);
-  const time = TIME.test(text) ? Date.parse(text) : NaN;
+  const time = TIME.test(text) && dayExists(text) ? Date.parse(text) : NaN;
   if (Number.isNaN(time)) {
     throw new JsonError(`the field ${fields.path}${name} is not a time like 2026-01-31T12:00:00Z`);
   }
   return time;
+}
+
+/** Date.parse makes 2 March of 30 February. */
+function dayExists(text: string): boolean {
+  const date = text.slice(0, "YYYY-MM-DD".length);
+  const time = Date.parse(`${date}T00:00:00Z`);
+  return !Number.isNaN(time) && timeText(time).startsWith(date);
 }
 
 /**

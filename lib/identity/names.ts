@@ -15,7 +15,7 @@
 import type { Brand } from "../crypto/brand.ts";
 import { utf8 } from "../bytes.ts";
 import { MAX_NAME_BYTES } from "../limits.ts";
-import { DID_KEY_PREFIX, PEER_ID_START } from "./peer_id.ts";
+import { PEER_ID_START } from "./peer_id.ts";
 import { IdentityError } from "./errors.ts";
 
 /** What a wallet's owner is called, in Unicode normal form C. */
@@ -70,7 +70,7 @@ export function parsePetname(text: string): Petname {
   if (name.includes("/")) throw invalid("petname", 'it has a "/", which goes before a service');
   if (name.includes("@")) throw invalid("petname", 'it has an "@", which goes before an address');
   if (name.startsWith("-")) throw invalid("petname", 'it begins with "-", as options do');
-  if (name.startsWith(PEER_ID_START) || name.startsWith(DID_KEY_PREFIX)) {
+  if (name.startsWith(PEER_ID_START) || name.startsWith("did:")) {
     throw invalid("petname", "it begins like a Peer ID");
   }
   if (!isPetname(name)) throw new TypeError("unreachable");

@@ -37,8 +37,10 @@ export interface PassphraseSource {
   /**
    * Returns a passphrase. Throws IdentityError "wallet_locked" (none can be had here),
    * "passphrase_file", "passphrase_invalid", "passphrase_cancelled".
+   *
+   * @param attempt Counted from 1; above that, the one before did not open the wallet.
    */
-  passphrase(purpose: PassphrasePurpose): Promise<string>;
+  passphrase(purpose: PassphrasePurpose, attempt: number): Promise<string>;
 }
 
 /** What decides where a passphrase comes from. */
@@ -99,9 +101,12 @@ function fileSource(path: string, log: Log): PassphraseSource {
 function promptSource(terminal: Terminal): PassphraseSource {
   return {
     attempts: PROMPT_ATTEMPTS,
-    async passphrase(purpose) {
+    async passphrase(purpose, attempt) {
       if (purpose === "unlock") {
-        return checkPassphrase(await readHiddenLine(terminal, "Passphrase of the wallet: "));
+        const again = attempt > 1 ? "That was not it. " : "";
+        return checkPassphrase(
+          await readHiddenLine(terminal, `${again}Passphrase of the wallet: `),
+        );
       }
       const first = checkPassphrase(await readHiddenLine(terminal, "New passphrase: "));
       const second = await readHiddenLine(terminal, "The same once more: ");

@@ -7,8 +7,8 @@
  * `{"kdf":"scrypt","n":131072,"r":8,"p":1,"salt":…,"nonce":…,"ciphertext":…}` (see `wallet.ts`);
  * `created_at` is RFC 3339. Pure: text in, wallet out, and back. Reading is strict: every field exactly
  * once, no other, each with its exact type and length, the key the one of the Peer ID; and what scrypt
- * would cost is checked before any of it is spent. Only the order of fields and white space between
- * them are free. No error quotes a value.
+ * would cost is checked before any of it is spent. Only the order of fields, white space between
+ * them and escapes in strings are free. No error quotes a value.
  */
 
 import { base64url, type Bytes, fromBase64url } from "../bytes.ts";
@@ -88,11 +88,15 @@ export function corruptedWallet(state: string): IdentityError {
 function walletOf(json: Json): Wallet | LockedWallet {
   requireVersion(json);
   const fields = fieldsOf(json, "", WALLET_FIELDS);
+  integerField(fields, "version", VERSION, VERSION);
   const facts = {
     name: parsedField(fields, "name", exactName),
     peerId: parsedField(fields, "peer_id", exactPeerId),
     createdAt: timeField(fields, "created_at"),
   };
+  if (timeText(facts.createdAt) !== textField(fields, "created_at")) {
+    throw new JsonError("the field created_at is not in UTC with milliseconds");
+  }
   const secret = fields.object["secret_key"];
   if (isJsonObject(secret)) return new LockedWallet(facts, sealedKeyOf(secret));
   const seed = bytesField(fields, "secret_key", ED25519_SECRET_KEY_BYTES);

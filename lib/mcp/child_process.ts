@@ -32,14 +32,19 @@ export class ChildProcess {
   readonly #os: string;
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBufferLike>>;
+  readonly #stdout: OutputPipe;
+  readonly #stderr: OutputPipe;
   /** Resolves when the child has ended. */
   readonly exited: Promise<ChildExit>;
   #stdinClosed = false;
+  #ending: Promise<ChildExit> | undefined;
 
   /** Spawns what `plan` says. Throws McpError `command_not_found` or `spawn_failed`. */
   constructor(plan: LaunchPlan, os: string) {
     this.#os = os;
     this.#process = spawn(plan);
+    this.#stdout = new OutputPipe(this.#process.stdout);
+    this.#stderr = new OutputPipe(this.#process.stderr);
     this.#stdin = this.#process.stdin.getWriter();
     this.#stdin.closed.catch(() => {}); // write() reports it
     this.exited = this.#process.status.then(({ code, signal }) => ({ code, signal }));
@@ -74,29 +79,30 @@ export class ChildProcess {
   }
 
   /** What the child prints, in chunks that are valid until the next one is asked for. */
-  stdout(): AsyncGenerator<Bytes> {
-    return chunks(this.#process.stdout);
+  stdout(): AsyncIterable<Bytes> {
+    return this.#stdout;
   }
 
   /** What the child says on stderr, in chunks that are valid until the next one is asked for. */
-  stderr(): AsyncGenerator<Bytes> {
-    return chunks(this.#process.stderr);
+  stderr(): AsyncIterable<Bytes> {
+    return this.#stderr;
   }
 
-  /** Ends the child and its group, each step after `graceMs`. Resolves when the child is gone. */
-  async shutDown(clock: Clock, graceMs = CHILD_GRACE_MS): Promise<ChildExit> {
+  /** Ends the child and its group, each step after `graceMs`. Resolves when the child and its pipes are gone. */
+  shutDown(clock: Clock, graceMs = CHILD_GRACE_MS): Promise<ChildExit> {
+    return this.#ending ??= this.#shutDownInOrder(clock, graceMs);
+  }
+
+  async #shutDownInOrder(clock: Clock, graceMs: number): Promise<ChildExit> {
     void this.closeStdin();
     if (await within(clock, graceMs, this.exited, null) === null) {
       this.#signalTree(false);
       await within(clock, graceMs, this.exited, null);
     }
     this.#signalTree(true);
-    return await this.exited;
-  }
-
-  /** Ends the child and its group now. */
-  kill(): void {
-    this.#signalTree(true);
+    const exit = await this.exited;
+    await Promise.all([this.#stdout.settle(clock), this.#stderr.settle(clock)]);
+    return exit;
   }
 
   #signalTree(force: boolean): void {
@@ -114,10 +120,12 @@ export class ChildProcess {
   }
 }
 
-function spawn({ argv: [program, ...args], env, cwd }: LaunchPlan): Deno.ChildProcess {
+function spawn({ argv, rawArguments = false, env, cwd }: LaunchPlan): Deno.ChildProcess {
+  const [program, ...args] = argv;
   try {
     return new Deno.Command(program, {
       args,
+      windowsRawArguments: rawArguments,
       env: { ...env },
       clearEnv: true,
       stdin: "piped",
@@ -139,18 +147,51 @@ function spawn({ argv: [program, ...args], env, cwd }: LaunchPlan): Deno.ChildPr
   }
 }
 
-/** Reads a pipe to its end into one buffer that is used again and again. */
-async function* chunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Bytes> {
-  const reader = stream.getReader({ mode: "byob" });
-  let buffer = new ArrayBuffer(READ_BUFFER_BYTES);
-  try {
-    for (;;) {
-      const { value, done } = await reader.read(new Uint8Array(buffer));
-      if (done || value === undefined) return;
-      yield value;
-      buffer = value.buffer;
+/** How long a pipe of a child that is gone may be silent before it is given up. */
+const PIPE_PATIENCE_MS = 500;
+
+/** An output of a child, read to its end into one buffer that is used again and again. */
+class OutputPipe implements AsyncIterable<Bytes> {
+  readonly #reader: ReadableStreamBYOBReader;
+  readonly #ended = Promise.withResolvers<void>();
+  #reading = true;
+  #chunks = 0;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader({ mode: "byob" });
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Bytes> {
+    let buffer = new ArrayBuffer(READ_BUFFER_BYTES);
+    try {
+      for (;;) {
+        this.#reading = true;
+        const { value, done } = await this.#reader.read(new Uint8Array(buffer));
+        this.#reading = false;
+        if (done || value === undefined) return;
+        this.#chunks++;
+        yield value;
+        buffer = value.buffer;
+      }
+    } finally {
+      await this.#reader.cancel().catch(() => {}); // the pipe is broken: nothing is left to cancel
+      this.#ended.resolve();
     }
-  } finally {
-    await reader.cancel().catch(() => {}); // the pipe is broken: nothing is left to cancel
+  }
+
+  /**
+   * Waits for the end of the pipe once the child is gone. A process that left the child's group may hold
+   * it open for ever: a pipe that gives nothing for a while is closed. What is still being handed on
+   * takes the time it takes.
+   */
+  async settle(clock: Clock): Promise<void> {
+    for (;;) {
+      const before = this.#chunks;
+      const ended = this.#ended.promise.then(() => true);
+      if (await within(clock, PIPE_PATIENCE_MS, ended, false)) return;
+      if (!this.#reading || this.#chunks !== before) continue;
+      await this.#reader.cancel().catch(() => {}); // broken: it ends by itself
+      return;
+    }
   }
 }

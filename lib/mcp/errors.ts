@@ -20,15 +20,19 @@ export type McpErrorCode =
   /** A word holds what no argument can hold: NUL, or on Windows a quote in the program name. */
   | "unquotable_argument"
   /** No such program, neither at the path given nor on PATH. */
-  | "program_not_found"
+  | "command_not_found"
   /** The program exists but is of a kind that cannot be started. */
   | "program_type"
+  /** The system would not start the program. */
+  | "spawn_failed"
   /** `--env NAME` asks for a variable that is not set here. */
   | "variable_not_set"
   /** `--env` names what cannot be the name of a variable, or a value that holds NUL. */
   | "variable_invalid"
   /** `--env` names a variable that belongs to Talos. */
-  | "variable_reserved";
+  | "variable_reserved"
+  /** A child ended while its session was open. */
+  | "child_exited";
 
 /** The error of `lib/mcp/`. */
 export class McpError extends TalosError<McpErrorCode> {}

@@ -7,7 +7,7 @@
  * seeded per process, so that nobody can prepare keys that collide; if they do, a Set of strings decides.
  */
 
-import type { Bytes } from "../bytes.ts";
+import { type Bytes, EMPTY } from "../bytes.ts";
 import { Violation } from "./refusals.ts";
 
 /** Up to this many keys an object is searched linearly, which is faster than sorting there. */
@@ -33,7 +33,7 @@ export function keyHash(random: Uint32Array): KeyHash {
 /** The keys of all open objects. One instance serves one line after another. */
 export class KeyTable {
   readonly #hash: KeyHash;
-  #line: Bytes = new Uint8Array(0);
+  #line: Bytes = EMPTY;
   #keys = new Int32Array(64 * FIELDS);
   #used = 0;
   #unescaped = new Uint8Array(256);

@@ -22,6 +22,8 @@ export interface Caller {
 export interface LaunchPlan {
   /** The program, resolved, and its arguments. */
   readonly argv: readonly [string, ...string[]];
+  /** On Windows: the arguments are quoted already and reach the command line as they are. */
+  readonly rawArguments?: boolean;
   /** The child's whole environment. */
   readonly env: Readonly<Record<string, string>>;
   /** Its working directory; ours when absent. */

@@ -13,7 +13,7 @@
 
 import { isUtf8 } from "node:buffer";
 
-import { type Bytes, fromUtf8 } from "../bytes.ts";
+import { type Bytes, EMPTY, fromUtf8 } from "../bytes.ts";
 import { MAX_MESSAGE_DEPTH } from "../limits.ts";
 import { hex4, type KeyHash, KeyTable } from "./key_table.ts";
 import { Violation } from "./refusals.ts";
@@ -60,7 +60,7 @@ export class JsonReader {
   /** Whether the string or key that was read last holds an escape. */
   escaped = false;
 
-  #line: Bytes = new Uint8Array(0);
+  #line: Bytes = EMPTY;
   #strict = true;
   #words: Int32Array | null = null;
   #depth = 0;
@@ -91,7 +91,7 @@ export class JsonReader {
 
   /** Lets go of the line. */
   close(): void {
-    this.#line = new Uint8Array(0);
+    this.#line = EMPTY;
     this.#words = null;
     this.#keys.open(this.#line);
   }
@@ -286,10 +286,7 @@ export class JsonReader {
     const kind = at + 1 < line.length ? line[at + 1]! : 0;
     if (ESCAPABLE[kind] !== 0) return at + 2;
     const unit = kind === LETTER_U ? hex4(line, at + 2) : -1;
-    if (unit < 0) {
-      this.at = at + 1;
-      throw new Violation(kind < SPACE ? refusalOf(line, at + 1) : "not_json", at);
-    }
+    if (unit < 0) throw new Violation(kind < SPACE ? refusalOf(line, at + 1) : "not_json", at);
     if (!this.#strict || unit < 0xd800 || unit > 0xdfff) return at + 6;
     if (unit < 0xdc00 && line[at + 6] === BACKSLASH && line[at + 7] === LETTER_U) {
       const low = hex4(line, at + 8);

@@ -98,7 +98,7 @@ export function handshakePattern(
   table: PatternTable = PATTERNS,
 ): HandshakePattern {
   const [, base, modifiers] = /^([A-Z0-9]+)([a-z0-9+]*)$/.exec(name) ?? [];
-  const text = base !== undefined && Object.hasOwn(table, base) ? table[base] : undefined;
+  const text = base === undefined ? undefined : table[base];
   if (text === undefined || modifiers === undefined) throw badPattern(name, "no such pattern");
   const lines = text.map((line) => line === "..." ? line : parseLine(name, line));
   const dots = lines.indexOf("...");

@@ -37,6 +37,8 @@ export interface OpenBody {
 export interface OpenedBody {
   /** Names the host's process: 16 random bytes, new at each start. */
   readonly instance: Bytes;
+  /** The service that was opened: an initiator may have left the choice to the host. */
+  readonly service: string;
   /** The longest message the host accepts, in bytes. */
   readonly maxMessage: number;
 }
@@ -68,8 +70,8 @@ export function decodeOpen(body: Bytes): OpenBody {
 }
 
 /** Returns an OPENED frame. */
-export function encodeOpened({ instance, maxMessage }: OpenedBody): Bytes {
-  return encodeControl("opened", encode({ instance, max_message: maxMessage }));
+export function encodeOpened({ instance, service, maxMessage }: OpenedBody): Bytes {
+  return encodeControl("opened", encode({ instance, service, max_message: maxMessage }));
 }
 
 /** Reads the body of an OPENED frame. Throws WireError. */
@@ -77,6 +79,7 @@ export function decodeOpened(body: Bytes): OpenedBody {
   const fields = new Fields(decode(body), "OPENED");
   return {
     instance: fields.bin("instance", SESSION_ID_BYTES),
+    service: fields.str("service", { max: MAX_SERVICE_BYTES }),
     maxMessage: fields.uint("max_message", { min: 1024, max: MAX_MESSAGE_LIMIT }),
   };
 }

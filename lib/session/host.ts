@@ -29,6 +29,8 @@ import { Session } from "./session.ts";
 export type OpenDecision =
   | {
     readonly granted: true;
+    /** The service that is opened, by its full name. */
+    readonly service: string;
     /** The longest message accepted, in bytes. */
     readonly maxMessage: number;
     /** Runs the session; the host closes it when this returns, and aborts it when this throws. */
@@ -166,11 +168,11 @@ export class Host implements AsyncDisposable {
   async #run(
     connection: Connection,
     open: OpenBody,
-    { maxMessage, run }: OpenDecision & { granted: true },
+    { service, maxMessage, run }: OpenDecision & { granted: true },
   ): Promise<void> {
     const { clock, instance } = this.#options;
-    const session = Session.accept(connection, open, { instance, maxMessage }, clock);
-    const hosted = { session, peer: connection.peer, service: open.service, since: clock.now() };
+    const session = Session.accept(connection, open, { instance, service, maxMessage }, clock);
+    const hosted = { session, peer: connection.peer, service, since: clock.now() };
     this.#sessions.add(hosted);
     try {
       await run(session);

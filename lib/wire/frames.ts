@@ -2,7 +2,7 @@
  * Frames: what a record carries, one frame each. This file owns every frame number and its layout.
  *
  *     OPEN    01 ‖ MsgPack {id, service, max_message, salt}     initiator, first record
- *     OPENED  02 ‖ MsgPack {instance, max_message}
+ *     OPENED  02 ‖ MsgPack {instance, service, max_message}
  *     REFUSED 03 ‖ MsgPack {code, reason}
  *     RESUME  04 ‖ MsgPack {id, instance, attempt, next}        initiator, first record
  *     RESUMED 05 ‖ MsgPack {next}

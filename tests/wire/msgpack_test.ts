@@ -111,6 +111,8 @@ Deno.test("encode() and decode() give the golden bytes when an array or map need
   const bounds = { maxElements: 65536 };
   assert.equal(hex(encode(list(65535), bounds)), "dcffff" + zerosHex(65535));
   assert.equal(hex(encode(list(65536), bounds)), "dd00010000" + zerosHex(65536));
+  assert.deepEqual(decode(fromHex("dcffff" + zerosHex(65535)), bounds), list(65535));
+  assert.deepEqual(decode(fromHex("dd00010000" + zerosHex(65536)), bounds), list(65536));
   const large = new Map(
     Array.from({ length: 65536 }, (_, i) => [i.toString(16).padStart(4, "0"), i]),
   );
@@ -178,8 +180,13 @@ Deno.test("encode() and decode() allow depth 8 and refuse depth 9 when values ne
   const nested = (depth: number): MsgPackValue => depth === 0 ? 0 : [nested(depth - 1)];
   assert.equal(hex(encode(nested(8))), "91".repeat(8) + "00");
   assert.deepEqual(decode(fromHex("91".repeat(8) + "00")), nested(8));
-  refused(() => encode(nested(9)), "msgpack_too_deep", "depth 9");
-  refuses("91".repeat(9) + "00", "msgpack_too_deep", 8);
+  const tooDeep = refused(() => encode(nested(9)), "msgpack_too_deep", "depth 9");
+  assert.equal(tooDeep.message, "Cannot encode MsgPack: depth is 9, limit is 8");
+  const error = refuses("91".repeat(9) + "00", "msgpack_too_deep", 8);
+  assert.equal(error.message, "Cannot decode MsgPack at byte 8: depth is 9, limit is 8");
+  const maps = (depth: number): MsgPackInput => depth === 0 ? 0 : { a: maps(depth - 1) };
+  assert.equal(hex(encode(maps(8))), "81a161".repeat(8) + "00");
+  refused(() => encode(maps(9)), "msgpack_too_deep", "depth 9");
   refuses("81a161".repeat(8) + "80", "msgpack_too_deep", 24);
   refuses("91".repeat(100_000), "msgpack_too_deep", 8);
 });

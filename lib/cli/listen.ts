@@ -1,0 +1,54 @@
+/** Where a long-running command listens. */
+
+import { TransportError } from "../transport/errors.ts";
+import { listenTcp, type TcpListener } from "../transport/tcp.ts";
+
+/** The port that peers listen on unless told otherwise. */
+export const DEFAULT_PORT = 8766;
+
+/** How many ports above {@link DEFAULT_PORT} are tried. */
+const PORTS_TRIED = 100;
+
+/** All interfaces, both IP versions; the second one serves machines without IPv6. */
+const ANY_HOSTS = ["::", "0.0.0.0"];
+
+/**
+ * Listens on `host` (all interfaces by default) and `port`. An explicit port that is taken is an error; the
+ * default falls to the next free one. Throws TransportError.
+ */
+export function listenFrom(host: string | undefined, port: number | undefined): TcpListener {
+  if (port !== undefined) {
+    try {
+      return listenOn(host, port);
+    } catch (error) {
+      throw error instanceof TransportError && error.code === "port_taken"
+        ? error.advise(
+          "choose another with --port, or leave --port out to take the next free one",
+          "what holds the port: talos status, or ss -ltnp on Linux",
+        )
+        : error;
+    }
+  }
+  for (let candidate = DEFAULT_PORT; candidate < DEFAULT_PORT + PORTS_TRIED; candidate++) {
+    try {
+      return listenOn(host, candidate);
+    } catch (error) {
+      if (!(error instanceof TransportError) || error.code !== "port_taken") throw error;
+    }
+  }
+  return listenOn(host, 0);
+}
+
+function listenOn(host: string | undefined, port: number): TcpListener {
+  if (host !== undefined) return listenTcp({ host, port });
+  let failure: unknown;
+  for (const any of ANY_HOSTS) {
+    try {
+      return listenTcp({ host: any, port });
+    } catch (error) {
+      if (error instanceof TransportError && error.code === "port_taken") throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}

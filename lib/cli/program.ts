@@ -1,0 +1,144 @@
+/**
+ * The command line: every command, option and argument of `talos`, and nothing else.
+ *
+ * A command's module is loaded only when it runs, so that `mcp-connect` starts fast.
+ */
+
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { type Context, type GlobalOptions, systemContext } from "./context.ts";
+import { ExitStatus } from "./exit_status.ts";
+import { VERSION } from "./version.ts";
+
+/** Runs `talos` with the given arguments and returns its exit status. Prints what goes wrong. */
+export async function runTalos(argv: readonly string[]): Promise<ExitStatus> {
+  let context: Context | undefined;
+  const program = talosProgram((options) => context = systemContext(options));
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return ExitStatus.done;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? ExitStatus.done : ExitStatus.usage;
+    }
+    const { Output } = await import("./output.ts");
+    const { exitStatusOf } = await import("./exit_status.ts");
+    const json = argv.includes("--json");
+    (context?.output ?? new Output(Deno.stdout, Deno.stderr, json)).error(error);
+    return exitStatusOf(error);
+  }
+}
+
+/** Returns the parser. `makeContext` is called once, with the global options of the command that runs. */
+export function talosProgram(makeContext: (options: GlobalOptions) => Context): Command {
+  const program = new Command("talos")
+    .description(
+      "An AI agent uses an MCP server on another machine: end to end encrypted, no account, no vendor, no open port.",
+    )
+    .version(VERSION, "-V, --version")
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(usageError(text)) })
+    .exitOverride();
+  withGlobalOptions(program);
+
+  const command = (name: string, description: string): Command => {
+    const made = program.command(name).description(description).exitOverride();
+    return withGlobalOptions(made);
+  };
+  const contextOf = (made: Command): Context => makeContext(made.optsWithGlobals());
+
+  command("init", "make an identity: the wallet, and its Peer ID")
+    .requiredOption("--name <name>", "what this machine or person is called")
+    .option("--force", "replace a wallet that is there (it is kept as a .bak)")
+    .option("--passphrase", "seal the key under a passphrase")
+    .action(async (options, made: Command) => {
+      const { initCommand } = await import("./commands/init.ts");
+      await initCommand(contextOf(made), options);
+    });
+
+  command("status", "who this is and what runs here")
+    .action(async (_options, made: Command) => {
+      const { statusCommand } = await import("./commands/status.ts");
+      await statusCommand(contextOf(made));
+    });
+
+  command("mcp-serve", "share an MCP server with those who may use it")
+    .argument("[command...]", "the server's command, behind --")
+    .addOption(repeatable("--authorized-peer <id>", "who may use it (repeats)"))
+    .option("--command <text>", "the server's command as one text; no shell runs")
+    .option("--service <name>", "the name under which it is shared", "default")
+    .option(
+      "--port <n>",
+      "the port to listen on; 0 for any (default: 8766 or the next free one)",
+      parsePort,
+    )
+    .option("--host <address>", "the address to listen on (default: all)")
+    .addOption(
+      repeatable("--env <name[=value]>", "a variable for the server's environment (repeats)"),
+    )
+    .option("--cwd <dir>", "the server's working directory")
+    .option("--max-message <bytes>", "the longest message (default: 67108864)", parseBytes)
+    .option(
+      "--strict-clock",
+      "refuse callers whose clock is off by more than 60 s, without a retry",
+    )
+    .action(async (words: string[], options, made: Command) => {
+      const { mcpServeCommand } = await import("./commands/mcp_serve.ts");
+      await mcpServeCommand(contextOf(made), options, words);
+    });
+
+  command("mcp-connect", "be a host's MCP server, on stdin and stdout")
+    .argument("<peer>", "PEER[/SERVICE]@HOST[:PORT]")
+    .option("--max-message <bytes>", "the longest message (default: 67108864)", parseBytes)
+    .option("--strict-clock", "refuse a host whose clock is off by more than 60 s, without a retry")
+    .action(async (target: string, options, made: Command) => {
+      const { mcpConnectCommand } = await import("./commands/mcp_connect.ts");
+      await mcpConnectCommand(contextOf(made), options, target);
+    });
+
+  command("version", "which program this is")
+    .action(async (_options, made: Command) => {
+      const { versionCommand } = await import("./commands/version.ts");
+      versionCommand(contextOf(made));
+    });
+
+  return program;
+}
+
+function withGlobalOptions(command: Command): Command {
+  return command
+    .option("--home <dir>", "where the identity lies (default: $TALOS_HOME or ~/.talos)")
+    .option("--json", "results, events and errors as JSON")
+    .option("--verbose", "say more on stderr");
+}
+
+/** An option that collects one value each time it is given. */
+function repeatable(flags: string, description: string): Option {
+  return new Option(flags, description)
+    .default([], "none")
+    .argParser((value: string, previous: string[]) => [...previous, value]);
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
+  if (port > 65_535) throw new InvalidArgumentError("It must be 0 to 65535.");
+  return port;
+}
+
+const MIN_MAX_MESSAGE_BYTES = 64 * 1024;
+const MAX_MAX_MESSAGE_BYTES = 1024 * 1024 * 1024;
+
+function parseBytes(text: string): number {
+  const bytes = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  if (bytes < MIN_MAX_MESSAGE_BYTES || bytes > MAX_MAX_MESSAGE_BYTES) {
+    throw new InvalidArgumentError(
+      `It must be ${MIN_MAX_MESSAGE_BYTES} to ${MAX_MAX_MESSAGE_BYTES} bytes.`,
+    );
+  }
+  return bytes;
+}
+
+function usageError(text: string): string {
+  const sentence = text.trim().replace(/^error: /, "");
+  return `talos: ${sentence}\nhint: talos --help lists the commands, talos COMMAND --help its options\n`;
+}

@@ -1,0 +1,86 @@
+/**
+ * `access.json` on disk: read whole, changed under an exclusive lock, replaced atomically.
+ *
+ * Whoever changes it re-reads it inside the lock, so two commands at once never lose a revocation. A
+ * file that cannot be read is an error and stays untouched; only a file that is not there means that
+ * nobody is granted anything. A file that others can write is refused: they could grant themselves.
+ */
+
+import { fromUtf8, utf8 } from "../bytes.ts";
+import { MAX_ACCESS_FILE_BYTES } from "../limits.ts";
+import { type Access, NO_ACCESS } from "./access.ts";
+import { corruptedAccess, parseAccess, serialiseAccess } from "./access_format.ts";
+import { readFileBounded, unusable, writeFileAtomic } from "./atomic_file.ts";
+import { IdentityError } from "./errors.ts";
+import { withFileLock } from "./file_lock.ts";
+import { permissionFault, WRITABLE_BY_OTHERS } from "./file_permissions.ts";
+import type { HomePaths } from "./home.ts";
+
+/**
+ * Returns what the file says; {@link NO_ACCESS} when there is none.
+ *
+ * Throws IdentityError "access_corrupted", "access_permissions" or "home_unusable".
+ */
+export async function readAccess(paths: Pick<HomePaths, "access">): Promise<Access> {
+  const text = await readAccessText(paths);
+  return text === null ? NO_ACCESS : parseAccess(text);
+}
+
+/** Returns the text of the file, null when there is none. Throws as {@link readAccess} does. */
+export async function readAccessText(paths: Pick<HomePaths, "access">): Promise<string | null> {
+  try {
+    const file = await readFileBounded(paths.access, MAX_ACCESS_FILE_BYTES, (info) => {
+      requireOwnersAlone(paths.access, info);
+    });
+    return file === null ? null : fromUtf8(file.bytes);
+  } catch (error) {
+    if (error instanceof TypeError) throw corruptedAccess("it is not UTF-8");
+    if (!(error instanceof IdentityError)) throw unusable(`read ${paths.access}`, error);
+    if (error.code === "file_irregular") throw corruptedAccess("it is not a regular file");
+    if (error.code === "file_too_large") {
+      throw corruptedAccess(`it is longer than ${MAX_ACCESS_FILE_BYTES} bytes`);
+    }
+    throw error;
+  }
+}
+
+/**
+ * Replaces what the file says by what `change` makes of it, and returns that.
+ *
+ * Writes nothing when `change` returns its argument. Throws what `change` throws, what
+ * {@link readAccess} throws, and IdentityError "home_unusable".
+ */
+export async function updateAccess(
+  paths: Pick<HomePaths, "access" | "accessLock">,
+  change: (access: Access) => Access,
+): Promise<Access> {
+  return await withFileLock(paths.accessLock, async () => {
+    const before = await readAccess(paths);
+    const after = change(before);
+    if (after === before) return before;
+    const bytes = utf8(serialiseAccess(after));
+    if (bytes.length > MAX_ACCESS_FILE_BYTES) {
+      throw new IdentityError(
+        "file_too_large",
+        `Cannot write ${paths.access}: it would have ${bytes.length} bytes, ` +
+          `the limit is ${MAX_ACCESS_FILE_BYTES}`,
+        { hints: ["remove grants that have expired"] },
+      );
+    }
+    try {
+      await writeFileAtomic(paths.access, bytes);
+    } catch (error) {
+      throw unusable(`write ${paths.access}`, error);
+    }
+    return after;
+  });
+}
+
+function requireOwnersAlone(path: string, info: Deno.FileInfo): void {
+  const uid = Deno.build.os === "windows" ? null : Deno.uid();
+  const fault = permissionFault(path, info, WRITABLE_BY_OTHERS, uid);
+  if (fault === null) return;
+  throw new IdentityError("access_permissions", `Cannot trust ${path}: ${fault.state}`, {
+    hints: ["see that its grants are yours: talos access list", fault.hint],
+  });
+}

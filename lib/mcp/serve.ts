@@ -1,0 +1,245 @@
+/**
+ * One session on the serving side: a child MCP server of its own, and the lines between it and the peer.
+ *
+ * The child lives exactly as long as the session. When the peer closes, the child's stdin is closed and
+ * what it still prints is delivered; when the child ends, the peer is told how, with the last lines of
+ * its stderr. What the child prints on stdout that is no JSON never leaves this machine.
+ */
+
+import { type Bytes, fromUtf8Lossy } from "../bytes.ts";
+import type { Clock } from "../clock.ts";
+import { MAX_CHILDREN_PER_PEER_SERVICE } from "../limits.ts";
+import { type Log, printable } from "../log.ts";
+import { shortPeerId } from "../identity/peer_id.ts";
+import type { Session } from "../session/session.ts";
+import type { ChildExit, ChildProcess } from "./child_process.ts";
+import { McpError } from "./errors.ts";
+import type { Caller, Launcher, LaunchLimits, LaunchPlan } from "./launcher.ts";
+import { type Line, LineSplitter, type OversizedLine } from "./lines.ts";
+import { oversizedOutcome } from "./oversized.ts";
+import { type Interceptor, type Passage, Pipeline } from "./pipeline.ts";
+import { StderrTail } from "./stderr_tail.ts";
+
+/** What a service runs for each session. */
+export interface McpServiceOptions {
+  /** The service's name on the wire, such as `mcp/default`. */
+  readonly service: string;
+  /** What to run for a caller. */
+  readonly plan: (caller: Caller) => LaunchPlan;
+  /** What the child may do. */
+  readonly limits: LaunchLimits;
+  /** Makes the children. */
+  readonly launcher: Launcher;
+  /** Policy, audit and the like, made anew for each session. */
+  readonly interceptors: (caller: Caller) => readonly Interceptor[];
+  /** The longest line accepted in either direction, in bytes. */
+  readonly maxMessage: number;
+  /** Time. */
+  readonly clock: Clock;
+  /** The host's log. */
+  readonly log: Log;
+}
+
+const NOISE_SHOWN_CHARACTERS = 200;
+
+/** A shared MCP server: a child for each session. */
+export class McpService {
+  readonly #options: McpServiceOptions;
+  readonly #live = new Map<string, number>();
+
+  /** Shares what `options.plan` runs. */
+  constructor(options: McpServiceOptions) {
+    this.#options = options;
+  }
+
+  /** The service's name on the wire. */
+  get name(): string {
+    return this.#options.service;
+  }
+
+  /** The longest message accepted, in bytes. */
+  get maxMessage(): number {
+    return this.#options.maxMessage;
+  }
+
+  /** Whether `peer` may have another child. */
+  hasRoom(peer: string): boolean {
+    return (this.#live.get(peer) ?? 0) < MAX_CHILDREN_PER_PEER_SERVICE;
+  }
+
+  /**
+   * Runs a session to its end. Throws McpError when the child cannot be started or dies, and what ended
+   * the session otherwise; the child is gone in every case.
+   */
+  async run(session: Session, caller: Caller): Promise<void> {
+    this.#live.set(caller.peer, (this.#live.get(caller.peer) ?? 0) + 1);
+    try {
+      await this.#bridge(session, caller);
+    } finally {
+      const left = (this.#live.get(caller.peer) ?? 1) - 1;
+      if (left === 0) this.#live.delete(caller.peer);
+      else this.#live.set(caller.peer, left);
+    }
+  }
+
+  async #bridge(session: Session, caller: Caller): Promise<void> {
+    const { launcher, plan, limits, clock, log, interceptors } = this.#options;
+    const facts = { peer: shortPeerId(caller.peer), service: caller.service };
+    const child = launcher.launch(plan(caller), limits, caller);
+    log.info("session opened", { ...facts, pid: child.pid, path: session.path.remote });
+    const bridge = new Bridge(session, child, this.#options, interceptors(caller), facts);
+    try {
+      await bridge.run();
+    } finally {
+      const exit = await child.shutDown(clock);
+      const { messagesReceived, messagesSent } = session.counts;
+      log.info("session closed", {
+        ...facts,
+        pid: child.pid,
+        exit: exit.signal ?? exit.code,
+        from_agent: messagesReceived,
+        to_agent: messagesSent,
+      });
+    }
+  }
+}
+
+/** The lines of one session. */
+class Bridge {
+  readonly #session: Session;
+  readonly #child: ChildProcess;
+  readonly #options: McpServiceOptions;
+  readonly #pipeline: Pipeline;
+  readonly #facts: Readonly<Record<string, string>>;
+  readonly #stderr = new StderrTail();
+  readonly #childOutput: Promise<void>;
+  readonly #drained: Promise<unknown>;
+
+  constructor(
+    session: Session,
+    child: ChildProcess,
+    options: McpServiceOptions,
+    interceptors: readonly Interceptor[],
+    facts: Readonly<Record<string, string>>,
+  ) {
+    this.#session = session;
+    this.#child = child;
+    this.#options = options;
+    this.#facts = facts;
+    this.#pipeline = new Pipeline({
+      strictness: { to_server: "towards_server", to_agent: "towards_agent" },
+      interceptors,
+      clock: options.clock,
+    });
+    this.#childOutput = this.#readChild();
+    this.#drained = Promise.allSettled([this.#childOutput, this.#readStderr()]);
+  }
+
+  /** Resolves when the peer closed and the child has ended; throws when the child ended first. */
+  async run(): Promise<void> {
+    const { clock } = this.#options;
+    const peerClosed = this.#readPeer();
+    const childEnded = Promise.race([this.#childOutput, this.#child.exited]);
+    const first = await Promise.race([
+      Promise.race([peerClosed, this.#session.ended]).then(() => "peer" as const),
+      childEnded.then(() => "child" as const),
+    ]);
+    const exit = await this.#child.shutDown(clock);
+    await this.#drained;
+    if (first === "child" && this.#session.closeReason === undefined) {
+      throw childExited(exit, this.#stderr.last);
+    }
+  }
+
+  async #readPeer(): Promise<void> {
+    for (;;) {
+      const line = await this.#session.receive();
+      if (line === null) return;
+      await this.#deliver(this.#pipeline.pass("to_server", line));
+    }
+  }
+
+  /** Carries out what the pipeline decided about a line from the peer. */
+  async #deliver(passage: Passage): Promise<void> {
+    for (const note of passage.notes) this.#options.log.warn(note, this.#facts);
+    for (const line of passage.forward) await this.#child.writeLine(line);
+    for (const line of passage.back) await this.#session.send(line);
+    for (const held of passage.held) this.#later(held, (later) => this.#deliver(later));
+  }
+
+  async #readChild(): Promise<void> {
+    const splitter = new LineSplitter(this.#maxLine());
+    for await (const chunk of this.#child.stdout()) {
+      for (const line of splitter.feed(chunk)) await this.#takeChildLine(line, chunk.buffer);
+    }
+    const last = splitter.end();
+    if (last !== null) await this.#takeChildLine(last, null);
+  }
+
+  #maxLine(): number {
+    return Math.min(this.#options.maxMessage, this.#session.peerMaxMessage ?? Infinity);
+  }
+
+  /** Takes a line whose bytes may lie in `reused`, a buffer that the next chunk overwrites. */
+  async #takeChildLine(line: Line, reused: ArrayBuffer | null): Promise<void> {
+    if (line.kind === "oversized") return await this.#takeOversized(line);
+    const bytes = line.bytes.buffer === reused ? line.bytes.slice() : line.bytes;
+    await this.#return(this.#pipeline.pass("to_agent", bytes), bytes);
+  }
+
+  async #takeOversized(line: OversizedLine): Promise<void> {
+    const limit = this.#maxLine();
+    this.#options.log.warn("a line of the server is too long", {
+      ...this.#facts,
+      bytes: line.length,
+      limit,
+    });
+    const outcome = oversizedOutcome(line, limit, this.#pipeline.pending.to_server);
+    if (outcome?.to === "on") await this.#send(outcome.reply);
+    else if (outcome?.to === "back") await this.#child.writeLine(outcome.reply);
+  }
+
+  /** Carries out what the pipeline decided about a line from the child. */
+  async #return(passage: Passage, original?: Bytes): Promise<void> {
+    for (const note of passage.notes) {
+      const shown = original === undefined ? undefined : shortened(original);
+      this.#options.log.warn(note, { ...this.#facts, line: shown });
+    }
+    for (const line of passage.forward) await this.#send(line);
+    for (const line of passage.back) await this.#child.writeLine(line);
+    for (const held of passage.held) this.#later(held, (later) => this.#return(later));
+  }
+
+  /** Sends to the peer; what can no longer be sent is dropped, for the session's end is told elsewhere. */
+  async #send(line: Bytes): Promise<void> {
+    await this.#session.send(line).catch(() => {});
+  }
+
+  #later(held: Promise<Passage>, carryOut: (passage: Passage) => Promise<void>): void {
+    held.then(carryOut).catch((error: unknown) =>
+      this.#session.abort(error instanceof Error ? error : new Error(String(error)))
+    );
+  }
+
+  async #readStderr(): Promise<void> {
+    for await (const chunk of this.#child.stderr()) this.#logStderr(this.#stderr.feed(chunk));
+    this.#logStderr(this.#stderr.end());
+  }
+
+  #logStderr(lines: readonly string[]): void {
+    for (const line of lines) this.#options.log.info(`[${this.#facts.service}] ${line}`);
+  }
+}
+
+function childExited(exit: ChildExit, stderr: readonly string[]): McpError {
+  const how = exit.signal === null ? `exit status ${exit.code}` : `signal ${exit.signal}`;
+  const said = stderr.length === 0 ? "" : `; it said: ${stderr.slice(-5).join(" | ")}`;
+  return new McpError("child_exited", `The MCP server ended (${how})${said}`);
+}
+
+function shortened(line: Bytes): string {
+  return printable(
+    fromUtf8Lossy(line.subarray(0, 4 * NOISE_SHOWN_CHARACTERS)),
+    NOISE_SHOWN_CHARACTERS,
+  );
+}
