@@ -43,7 +43,8 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u
 /** Returns `text` without control characters and bidirectional overrides, at most `limit` characters. */
 export function printable(text: string, limit = 4096): string {
   const clean = text.replace(UNPRINTABLE, "\ufffd");
-  return clean.length > limit ? clean.slice(0, limit) + "…" : clean;
+  if (clean.length <= limit) return clean;
+  return clean.slice(0, limit).toWellFormed() + "…"; // a cut pair becomes U+FFFD
 }
 
 /** Makes a log that formats events and hands each line to `options.write`. */

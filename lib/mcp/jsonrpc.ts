@@ -71,16 +71,19 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json };
 
-/** What accompanies an error: its stable name and what the user can do. */
-export interface RpcErrorData {
-  /** A name of {@link RPC_ERRORS}, or another stable name for a standard code. */
-  readonly talos: string;
+/** What a program or a user can do with an error. */
+export interface RpcErrorDetails {
+  /** Given by the error itself. */
+  readonly talos?: never;
   /** How the host was reached or tried: `direct` or `relay`. */
   readonly path?: string;
   /** What the user can do next, one sentence or command each. */
   readonly hint?: readonly string[];
   readonly [key: string]: Json;
 }
+
+/** What accompanies an error: its stable name, a key of {@link RPC_ERRORS} or one of a standard code, and details. */
+export type RpcErrorData = { readonly talos: string } & { readonly [key: string]: Json };
 
 const LINE_BREAKS = /[\u0085\u2028\u2029]/g;
 
@@ -115,7 +118,7 @@ export function talosErrorReply(
   idToken: Bytes | null,
   name: RpcErrorName,
   message: string,
-  data: Omit<RpcErrorData, "talos"> = {},
+  details: RpcErrorDetails = {},
 ): Bytes {
-  return errorReply(idToken, RPC_ERRORS[name], message, { talos: name, ...data });
+  return errorReply(idToken, RPC_ERRORS[name], message, { ...details, talos: name });
 }

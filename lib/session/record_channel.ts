@@ -7,23 +7,39 @@
  * What is enqueued while a write is under way leaves in the next write as one piece. After 2^20 records
  * the sender says REKEY as its last record under the old key; the nonce goes on. Reading hands out
  * every frame that is already here without waiting. Any record that does not decrypt ends the channel.
+ * When a write fails, reading goes on to the end of the stream before it reports that: what the other
+ * end said last may say why. Buffers begin small, because most connections are idle.
  */
 
 import { type Bytes, EMPTY } from "../bytes.ts";
-import { MAX_QUEUED_AHEAD_BYTES, MAX_RECORD_BYTES, RECORDS_PER_KEY } from "../limits.ts";
-import { NoiseError } from "../noise/errors.ts";
+import {
+  MAX_QUEUED_AHEAD_BYTES,
+  MAX_RECORD_BYTES,
+  RECORDS_PER_KEY,
+  STRANGER_BYTES,
+} from "../limits.ts";
 import type { CipherState } from "../noise/cipher_state.ts";
+import { NoiseError } from "../noise/errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import { encodeRekey, FrameType, RECORD_TAG_BYTES } from "../wire/frames.ts";
 import { SessionError } from "./errors.ts";
 
 const LENGTH_BYTES = 2;
 
-/** One whole record and then some, so that a full pipe is read in few calls. */
-const READ_BUFFER_BYTES = 4 * (MAX_RECORD_BYTES + 1);
+/** What a read buffer begins with: no more is read of a stranger before it is known to be none. */
+const FIRST_READ_BUFFER_BYTES = STRANGER_BYTES;
+
+/** What it becomes once it was full: whole records and then some, so that a full pipe is read in few calls. */
+const READ_BUFFER_BYTES = 4 * (LENGTH_BYTES + MAX_RECORD_BYTES);
 
 /** What a write buffer begins with; it grows to what one write needs and is used again. */
-const WRITE_BUFFER_BYTES = 16 * 1024;
+const WRITE_BUFFER_BYTES = 4 * 1024;
+
+/** Up to this size, copying a frame's parts together beats sealing them one by one. */
+const SHORT_FRAME_BYTES = 2 * 1024;
+
+/** Sealed and unsent bytes at which a peer that does not read counts as dead. */
+const MAX_UNREAD_BYTES = 8 * MAX_QUEUED_AHEAD_BYTES;
 
 /** The two cipher states of a finished handshake. */
 export interface ChannelKeys {
@@ -32,9 +48,6 @@ export interface ChannelKeys {
   /** Opens what we receive. */
   readonly receive: CipherState;
 }
-
-/** Sealed and unsent bytes at which a peer that does not read counts as dead. */
-const MAX_UNREAD_BYTES = 8 * MAX_QUEUED_AHEAD_BYTES;
 
 /** What a record channel takes besides transport and keys. */
 export interface RecordChannelOptions {
@@ -52,17 +65,24 @@ export class RecordChannel implements Disposable {
   #sentUnderKey = 0;
   #receivedUnderKey = 0;
 
-  #incoming: Bytes = new Uint8Array(READ_BUFFER_BYTES);
+  #incoming: Bytes;
   #start = 0;
-  #end = 0;
+  #end: number;
+  #readBytes: number;
+  #trimming = false;
 
   #outgoing: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
   #spare: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
   #outgoingBytes = 0;
   #writingBytes = 0;
   #writing: Promise<void> | undefined;
-  #room = Promise.withResolvers<void>();
+  #written: PromiseWithResolvers<void> | undefined;
+
+  /** What ended the channel, once nothing more can be read. */
   #failure: Error | undefined;
+  /** What ended writing; reading goes on. */
+  #writeFailure: Error | undefined;
+  #writeEnded = false;
   #closed = false;
 
   /** Takes over `transport`; closing the channel closes it. */
@@ -71,8 +91,9 @@ export class RecordChannel implements Disposable {
     this.#keys = keys;
     this.#recordsPerKey = options.recordsPerKey ?? RECORDS_PER_KEY;
     const ahead = options.readAhead ?? EMPTY;
+    this.#incoming = new Uint8Array(Math.max(FIRST_READ_BUFFER_BYTES, ahead.length));
     this.#incoming.set(ahead);
-    this.#end = ahead.length;
+    this.#end = this.#readBytes = ahead.length;
   }
 
   /** Bytes sealed and not yet taken by the transport. */
@@ -82,20 +103,30 @@ export class RecordChannel implements Disposable {
 
   /** Whether a bulk frame may be enqueued without delaying control frames too much. */
   get hasRoom(): boolean {
-    return this.queuedBytes < MAX_QUEUED_AHEAD_BYTES;
+    return this.#writable && this.queuedBytes < MAX_QUEUED_AHEAD_BYTES;
   }
 
-  /** Resolves when the write that is under way has finished; at once when there is none. */
+  /** Whether what is enqueued has a chance to leave. */
+  get #writable(): boolean {
+    return !this.#closed && !this.#writeEnded && this.#failure === undefined;
+  }
+
+  /**
+   * Resolves when the write that is under way has finished; at once when there is none. Stays pending
+   * when the channel can write no more: the reader learns why.
+   */
   whenWritten(): Promise<void> {
-    return this.#writing === undefined ? Promise.resolve() : this.#room.promise;
+    if (this.#writable && this.#writing === undefined) return Promise.resolve();
+    this.#written ??= Promise.withResolvers();
+    return this.#written.promise;
   }
 
   /**
    * Seals a frame, given as consecutive parts, and sees to it that it is written soon. Does not wait.
-   * After a failure or {@link close} it does nothing: the reader reports why.
+   * When the channel can write no more it does nothing.
    */
   enqueue(...parts: readonly Bytes[]): void {
-    if (this.#closed || this.#failure !== undefined) return;
+    if (!this.#writable) return;
     if (this.queuedBytes > MAX_UNREAD_BYTES) {
       this.#fail(
         new SessionError("connection_lost", "Lost the connection: the peer does not read"),
@@ -112,20 +143,32 @@ export class RecordChannel implements Disposable {
   }
 
   #seal(parts: readonly Bytes[]): void {
-    let length = RECORD_TAG_BYTES;
+    let length = 0;
     for (const part of parts) length += part.length;
-    if (length > MAX_RECORD_BYTES) {
+    const sealedLength = length + RECORD_TAG_BYTES;
+    if (sealedLength > MAX_RECORD_BYTES) {
       throw new RangeError(
-        `Cannot seal frame: record is ${length} bytes, limit is ${MAX_RECORD_BYTES}`,
+        `Cannot seal frame: record is ${sealedLength} bytes, limit is ${MAX_RECORD_BYTES}`,
       );
     }
-    const at = this.#outgoingBytes;
-    const end = at + LENGTH_BYTES + length;
+    const at = this.#outgoingBytes + LENGTH_BYTES;
+    const end = at + sealedLength;
     if (end > this.#outgoing.length) this.#grow(end);
-    this.#outgoing[at] = length >>> 8;
-    this.#outgoing[at + 1] = length;
-    this.#keys.send.encryptInto(EMPTY, parts, this.#outgoing, at + LENGTH_BYTES);
+    this.#outgoing[at - 2] = sealedLength >>> 8;
+    this.#outgoing[at - 1] = sealedLength;
+    const sealing = length <= SHORT_FRAME_BYTES ? [this.#together(parts, at, length)] : parts;
+    this.#keys.send.encryptInto(EMPTY, sealing, this.#outgoing, at);
     this.#outgoingBytes = end;
+  }
+
+  /** Copies `parts` to where their ciphertext will be. */
+  #together(parts: readonly Bytes[], at: number, length: number): Bytes {
+    let to = at;
+    for (const part of parts) {
+      this.#outgoing.set(part, to);
+      to += part.length;
+    }
+    return this.#outgoing.subarray(at, at + length);
   }
 
   #grow(needed: number): void {
@@ -146,52 +189,55 @@ export class RecordChannel implements Disposable {
         this.#outgoingBytes = 0;
         await this.#transport.write(batch.subarray(0, this.#writingBytes));
         this.#writingBytes = 0;
-        this.#signalRoom();
+        this.#signalWritten();
       }
     } catch (error) {
-      this.#fail(connectionLost(error));
+      this.#writeFailure = connectionLost(error);
+      this.#writeEnded = true;
     }
     this.#writing = undefined;
-    this.#signalRoom();
   }
 
-  #signalRoom(): void {
-    const { resolve } = this.#room;
-    this.#room = Promise.withResolvers();
-    resolve();
+  #signalWritten(): void {
+    this.#written?.resolve();
+    this.#written = undefined;
   }
 
   /**
    * Returns the next frame that is already here, or null when {@link fill} is needed first. The frame is
-   * the caller's. Throws SessionError `protocol` for a record that does not decrypt.
+   * the caller's. Throws SessionError `protocol` for a record that does not decrypt, and for one whose
+   * ciphertext is longer than `maxRecordBytes`.
    */
-  nextFrame(): Bytes | null {
+  nextFrame(maxRecordBytes = MAX_RECORD_BYTES): Bytes | null {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const record = this.#closed ? null : this.#nextRecord(maxRecordBytes);
+      if (record === null) return null;
+      const frame = this.#open(record);
+      if (frame[0] !== FrameType.rekey) {
+        if (++this.#receivedUnderKey > this.#recordsPerKey) {
+          throw this.#fail(unreadable("the sender did not rekey in time"));
+        }
+        return frame;
+      }
+      if (frame.length !== 1) throw this.#fail(unreadable("REKEY is longer than its type"));
+      this.#keys.receive.rekey();
+      this.#receivedUnderKey = 0;
+    }
+  }
+
+  #nextRecord(maxRecordBytes: number): Bytes | null {
     const available = this.#end - this.#start;
     if (available < LENGTH_BYTES) return null;
     const length = (this.#incoming[this.#start]! << 8) | this.#incoming[this.#start + 1]!;
-    if (length <= RECORD_TAG_BYTES) {
-      throw this.#fail(
-        new SessionError(
-          "protocol",
-          `Cannot read record: length is ${length}, at least 17 expected`,
-        ),
-      );
+    if (length <= RECORD_TAG_BYTES || length > maxRecordBytes) {
+      const least = RECORD_TAG_BYTES + 1;
+      throw this.#fail(unreadable(`length is ${length}, expected ${least} to ${maxRecordBytes}`));
     }
     if (available < LENGTH_BYTES + length) return null;
     const from = this.#start + LENGTH_BYTES;
     this.#start = from + length;
-    const frame = this.#open(this.#incoming.subarray(from, this.#start));
-    if (frame[0] !== FrameType.rekey) {
-      if (++this.#receivedUnderKey > this.#recordsPerKey) {
-        throw this.#fail(
-          new SessionError("protocol", "Cannot read record: the sender did not rekey in time"),
-        );
-      }
-      return frame;
-    }
-    this.#keys.receive.rekey();
-    this.#receivedUnderKey = 0;
-    return this.nextFrame();
+    return this.#incoming.subarray(from, this.#start);
   }
 
   #open(ciphertext: Bytes): Bytes {
@@ -199,25 +245,17 @@ export class RecordChannel implements Disposable {
       return this.#keys.receive.decryptWithAd(EMPTY, ciphertext);
     } catch (error) {
       if (!(error instanceof NoiseError)) throw error;
-      throw this.#fail(
-        new SessionError("protocol", "Cannot read record: it was altered, repeated or reordered", {
-          cause: error,
-        }),
-      );
+      throw this.#fail(unreadable("it was altered, repeated or reordered", error));
     }
   }
 
   /**
-   * Waits for more bytes. Returns false at the end of the stream, also when {@link close} was called.
-   * Throws SessionError `connection_lost` when it broke, in either direction.
+   * Waits for more bytes, once {@link nextFrame} has returned null. Returns false at the end of the
+   * stream, also when {@link close} was called. Throws SessionError `connection_lost` when it broke, in
+   * either direction.
    */
   async fill(): Promise<boolean> {
-    if (this.#start === this.#end) this.#start = this.#end = 0;
-    else if (this.#incoming.length - this.#start < LENGTH_BYTES + MAX_RECORD_BYTES) {
-      this.#incoming.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
+    this.#makeRoom();
     let count: number | null;
     try {
       count = await this.#transport.read(this.#incoming.subarray(this.#end));
@@ -225,26 +263,74 @@ export class RecordChannel implements Disposable {
       throw this.#fail(connectionLost(error));
     }
     if (this.#failure !== undefined) throw this.#failure;
-    if (count === null || this.#closed) return false;
+    if (this.#closed) return false;
+    if (count === null) {
+      if (this.#writeFailure !== undefined) throw this.#fail(this.#writeFailure);
+      return false;
+    }
     this.#end += count;
+    this.#readBytes += count;
     return true;
   }
 
-  /** Waits until everything enqueued was taken by the transport, or the channel failed. */
+  /**
+   * Leaves at least one byte of room behind what is here. A first buffer that was filled is too small for
+   * its traffic. In the later one, whatever part of a record is here fits in front of the rest: what is
+   * moved is never more than one record, and only when the next would not fit behind it.
+   */
+  #makeRoom(): void {
+    const held = this.#incoming.subarray(this.#start, this.#end);
+    const { length } = this.#incoming;
+    if (this.#end === length && length < READ_BUFFER_BYTES) {
+      this.#incoming = new Uint8Array(READ_BUFFER_BYTES);
+    } else if (this.#trimming && held.length === 0) {
+      this.#incoming = new Uint8Array(FIRST_READ_BUFFER_BYTES);
+    } else if (held.length > 0 && length - this.#start >= LENGTH_BYTES + MAX_RECORD_BYTES) {
+      return;
+    }
+    this.#trimming = false;
+    this.#incoming.set(held);
+    this.#start = 0;
+    this.#end = held.length;
+  }
+
+  /** Gives back what busier times needed, as far as nothing is under way. For an idle connection. */
+  trim(): void {
+    this.#trimming = this.#incoming.length > FIRST_READ_BUFFER_BYTES; // done once the pending read ends
+    if (this.#writing !== undefined) return;
+    if (this.#outgoing.length > WRITE_BUFFER_BYTES) {
+      this.#outgoing = new Uint8Array(WRITE_BUFFER_BYTES);
+    }
+    if (this.#spare.length > WRITE_BUFFER_BYTES) this.#spare = new Uint8Array(WRITE_BUFFER_BYTES);
+  }
+
+  /** Waits until everything enqueued was taken by the transport, or can no longer be. */
   async flush(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
   }
 
   /**
-   * Writes what is queued, then reads and drops what still comes, until the end of the stream, an error
-   * or more than `maxBytes`.
+   * Writes what is queued and ends our direction: the other end's {@link fill} returns false behind it.
+   * Reading goes on; what is enqueued later is dropped.
+   */
+  async closeWrite(): Promise<void> {
+    await this.flush();
+    if (!this.#writable) return;
+    this.#writeEnded = true;
+    await this.#transport.closeWrite();
+  }
+
+  /**
+   * Ends our direction as {@link closeWrite} does, then reads and drops what still comes, until the end of
+   * the stream or until the channel has read more than `maxBytes` in its life. So the other end can read
+   * what was written last: closing at once could destroy it.
    */
   async drain(maxBytes: number): Promise<void> {
-    await this.flush();
+    await this.closeWrite();
     try {
-      for (let bytes = 0; bytes <= maxBytes;) {
-        bytes += this.nextFrame()?.length ?? (await this.fill() ? 0 : Infinity);
-      }
+      do {
+        this.#start = this.#end;
+      } while (this.#readBytes <= maxBytes && await this.fill());
     } catch (error) {
       if (!(error instanceof SessionError)) throw error; // the stream is over, as wanted
     }
@@ -269,6 +355,10 @@ export class RecordChannel implements Disposable {
     this.#transport.close();
     return this.#failure;
   }
+}
+
+function unreadable(state: string, cause?: unknown): SessionError {
+  return new SessionError("protocol", `Cannot read record: ${state}`, { cause });
 }
 
 function connectionLost(cause: unknown): SessionError {

@@ -34,6 +34,11 @@ class MemoryTransport implements Transport {
     return this.#outgoing.write(bytes);
   }
 
+  closeWrite(): Promise<void> {
+    this.#outgoing.finish();
+    return Promise.resolve();
+  }
+
   close(): void {
     this.#incoming.close();
     this.#outgoing.close();
@@ -46,7 +51,7 @@ class MemoryTransport implements Transport {
 
 /** One direction. At most one reader and one writer wait at a time. */
 class Pipe {
-  #closed = false;
+  #finished = false;
   #offered: { bytes: Bytes; done: PromiseWithResolvers<void> } | undefined;
   #waiting: { into: Bytes; done: PromiseWithResolvers<number | null> } | undefined;
 
@@ -60,7 +65,7 @@ class Pipe {
 
   write(bytes: Bytes): Promise<void> {
     if (this.#offered !== undefined) throw new TypeError("Cannot write: a write is under way");
-    if (this.#closed) return Promise.reject(broken());
+    if (this.#finished) return Promise.reject(broken());
     if (bytes.length === 0) return Promise.resolve();
     this.#offered = { bytes, done: Promise.withResolvers() };
     const { promise } = this.#offered.done;
@@ -68,11 +73,17 @@ class Pipe {
     return promise;
   }
 
+  /** Nothing more will be written; what was offered can still be read. */
+  finish(): void {
+    this.#finished = true;
+    this.#move();
+  }
+
+  /** Ends now: what was offered and not read is lost. */
   close(): void {
-    this.#closed = true;
     this.#offered?.done.reject(broken());
     this.#offered = undefined;
-    this.#move();
+    this.finish();
   }
 
   #move(): void {
@@ -90,7 +101,7 @@ class Pipe {
         this.#offered.bytes = bytes.subarray(count);
       }
       done.resolve(count);
-    } else if (this.#closed) {
+    } else if (this.#finished) {
       this.#waiting = undefined;
       done.resolve(null);
     }
@@ -98,5 +109,5 @@ class Pipe {
 }
 
 function broken(): TransportError {
-  return new TransportError("broken", "Cannot write: the other end is closed");
+  return new TransportError("broken", "Cannot write: the stream is closed");
 }

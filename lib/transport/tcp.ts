@@ -7,9 +7,13 @@
  */
 
 import type { Bytes } from "../bytes.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import { TransportError, type TransportErrorCode } from "./errors.ts";
 import type { PathLabel, Transport } from "./transport.ts";
+
+/** How long nothing is accepted after accepting failed: the reason rarely passes sooner. */
+const ACCEPT_RETRY_MS = 50;
 
 /** An address to connect to or listen on. */
 export interface HostPort {
@@ -50,8 +54,11 @@ export async function connectTcp(address: HostPort, signal?: AbortSignal): Promi
   return tcpTransport(conn);
 }
 
-/** Listens on `address`. Throws TransportError `port_taken` or `listen_failed`. */
-export function listenTcp(address: HostPort): TcpListener {
+/**
+ * Listens on `address`. Throws TransportError `port_taken` or `listen_failed`. What fails for one caller
+ * only, or for want of file descriptors, does not end the listening.
+ */
+export function listenTcp(address: HostPort, clock: Clock = systemClock): TcpListener {
   let listener: Deno.TcpListener;
   try {
     listener = Deno.listen({ hostname: address.host, port: address.port });
@@ -63,9 +70,26 @@ export function listenTcp(address: HostPort): TcpListener {
     close: () => close(listener),
     [Symbol.dispose]: () => close(listener),
     async *[Symbol.asyncIterator]() {
-      for await (const conn of listener) yield tcpTransport(conn);
+      for (;;) {
+        const conn = await accept(listener, clock);
+        if (conn === null) return;
+        yield tcpTransport(conn);
+      }
     },
   };
+}
+
+/** Returns the next connection, or null once the listener is closed. */
+async function accept(listener: Deno.TcpListener, clock: Clock): Promise<Deno.TcpConn | null> {
+  for (;;) {
+    try {
+      return await listener.accept();
+    } catch (error) {
+      if (isClosedHere(error)) return null;
+      // The caller hung up while it was queued, or we have no descriptor left for it: both pass.
+      await new Promise<void>((resolve) => clock.after(ACCEPT_RETRY_MS, resolve));
+    }
+  }
 }
 
 /**
@@ -90,7 +114,7 @@ function unmapped(ip: string): string {
 }
 
 function tcpTransport(conn: Deno.TcpConn): Transport {
-  conn.setNoDelay(true);
+  setNoDelay(conn);
   const { port } = conn.remoteAddr;
   const host = unmapped(conn.remoteAddr.hostname);
   const path: PathLabel = {
@@ -117,9 +141,20 @@ function tcpTransport(conn: Deno.TcpConn): Transport {
         throw broken(path, error);
       }
     },
+    async closeWrite(): Promise<void> {
+      await conn.closeWrite().catch(() => {}); // reset or closed: the reader learns
+    },
     close: () => close(conn),
     [Symbol.dispose]: () => close(conn),
   };
+}
+
+function setNoDelay(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+  } catch {
+    // Some systems refuse it on a connection that was reset already: the reader learns.
+  }
 }
 
 function close(resource: { close(): void }): void {

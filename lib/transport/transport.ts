@@ -3,7 +3,9 @@
  *
  * TCP, an in-memory pair and a relay circuit all look like this to the handshake above them. A
  * transport has one reader and one writer at a time. Closing is immediate and idempotent; a pending
- * read then returns null and a pending write throws TransportError.
+ * read then returns null and a pending write throws TransportError. It may also destroy what the other
+ * end has not read yet (a TCP reset): whoever ends in order ends its own direction first and reads to
+ * the end of the other. A transport whose write failed comes to the end of its reading by itself.
  */
 
 import type { Bytes } from "../bytes.ts";
@@ -29,6 +31,11 @@ export interface Transport extends Disposable {
   read(into: Bytes): Promise<number | null>;
   /** Writes all of `bytes`, which must not change until then. Throws TransportError `broken`. */
   write(bytes: Bytes): Promise<void>;
+  /**
+   * Ends our direction: the other end reads null behind what was written. Reading goes on. Does not
+   * throw: whether the stream is broken, the reader learns. Nothing may be written afterwards.
+   */
+  closeWrite(): Promise<void>;
   /** Ends both directions now. */
   close(): void;
 }

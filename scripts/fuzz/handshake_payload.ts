@@ -11,13 +11,16 @@ import { seededIdentity } from "../seeded_identity.ts";
 const SENDER = seededIdentity("sender");
 const HASH = new Uint8Array(32).fill(1);
 
+/** What somebody else who holds a valid key would put in the sender's place. */
+const FORGED = encodePayload("initiator", seededIdentity("other"), HASH, { caps: [], time: 1 });
+
 /** The handshake payload: whatever it says, it never says that somebody else sent it. */
 export const handshakePayload: FuzzTarget = {
   name: "handshake-payload",
   errors: [WireError, SessionError],
   dictionary: ["min", "max", "caps", "t", "ed", "sig", "refused", "strict", "clock", "busy"]
     .map((word) => encode(word)),
-  mutate: (input, random) => mutateMsgPack(input, random),
+  mutate: (input, random) => mutateMsgPack(random.chance(0.05) ? FORGED : input, random),
   corpus: () => [
     encodePayload("initiator", SENDER, HASH, { caps: ["a", "bb"], time: 1_750_000_000_000 }),
     encodePayload("initiator", SENDER, HASH, { caps: [], time: 0 }),

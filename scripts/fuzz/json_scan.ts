@@ -32,9 +32,12 @@ const MESSAGES: readonly string[] = [
   ' [{"jsonrpc":"2.0","id":5,"method":"ping"}, {"jsonrpc":"2.0","method":"x"}]\t',
   `{"jsonrpc":"2.0","id":6,"result":${"[".repeat(20)}${"]".repeat(20)}}`,
   '{"jsonrpc":"2.0","id":7,"\\u006dethod":"tools/call","params":{"n\\u0061me":"x","uri":"y"}}',
+  `{"jsonrpc":"2.0","id":8,"method":"x","params":{"data":{${
+    Array.from({ length: 100 }, (_, i) => `"k${i}":${i}`).join(",")
+  }}}}`,
 ];
 
-const NAMES = [...ENVELOPE_KEYS, ...ENVELOPE_KEYS, "name", "uri", "requestId", "url", "x"];
+const NAMES = [...ENVELOPE_KEYS, ...ENVELOPE_KEYS, "name", "uri", "requestId", "url", "k7"];
 
 /** The scanner, in both directions. */
 export const jsonScan: FuzzTarget = {
@@ -49,7 +52,21 @@ export const jsonScan: FuzzTarget = {
     '"name":"y",',
   ]
     .concat(['"uri":1,', '"ur\u0131":"x",', '"re\u017fult":1,', '"error":{},', '"result":1,'])
-    .concat(["\\u0000", "\\ud800", "\\udc00", "\\u0069d", "\\", '"', "{", "}", "[", "]", ",", ":"])
+    .concat([
+      "\\u0000",
+      "\\ud800",
+      "\\udc00",
+      "\\udc00\\udc00",
+      "\\u0069d",
+      "\\",
+      '"',
+      "{",
+      "}",
+      "[",
+      "]",
+      ",",
+      ":",
+    ])
     .concat(["\r", "\n", "\0", "\t", "\ufeff", "\u2028", "1e400", "-0", "0x1", "01", "null", "NaN"])
     .map(utf8).concat([Uint8Array.of(0xed, 0xa0, 0x80), Uint8Array.of(0xc0, 0xaf)]),
   mutate: (input, random) => mutateJson(input, random, NAMES),
@@ -121,12 +138,14 @@ function compareMessage(message: ScannedMessage, value: unknown): void {
   const hasMethod = Object.hasOwn(value, "method");
   check("only a response has no method", hasMethod === (message.kind !== "response"));
   if (message.kind === "response") {
+    check("a response is no call", !Object.hasOwn(value, "params"));
     check("error or result", Object.hasOwn(value, "error") === message.isError);
     check("result or error", Object.hasOwn(value, "result") !== message.isError);
     if (message.id === null) check("no id", (value["id"] ?? null) === null);
     else compareId(message.id, value["id"]);
     return;
   }
+  check("a call is no response", !Object.hasOwn(value, "error") && !Object.hasOwn(value, "result"));
   check("the method is the same", value["method"] === message.method);
   const params = isRecord(value["params"]) ? value["params"] : {};
   const named = message.method === "tools/call" || message.method === "prompts/get";

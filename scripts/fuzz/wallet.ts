@@ -2,9 +2,9 @@
 
 import { fromUtf8Lossy, utf8 } from "../../lib/bytes.ts";
 import { IdentityError } from "../../lib/identity/errors.ts";
-import { createWallet, lockWallet } from "../../lib/identity/wallet.ts";
+import { createWallet, LockedWallet, lockWallet } from "../../lib/identity/wallet.ts";
 import { parseWallet, serialiseWallet } from "../../lib/identity/wallet_format.ts";
-import { accepted, checkSameText, type FuzzTarget } from "../fuzzing.ts";
+import { accepted, check, checkSameText, type FuzzTarget } from "../fuzzing.ts";
 import { mutateJson } from "../json_mutation.ts";
 import { SeededRandom } from "../seeded_random.ts";
 
@@ -21,7 +21,7 @@ const NAMES = [
   "salt",
 ];
 
-/** The text of a wallet: written and read again it stays as it is. */
+/** The text of a wallet: it says what `JSON.parse` says, and written and read again it stays as it is. */
 export const wallet: FuzzTarget = {
   name: "wallet",
   errors: [IdentityError],
@@ -40,7 +40,15 @@ export const wallet: FuzzTarget = {
     return [serialiseWallet(open), serialiseWallet(locked), spaced].map(utf8);
   },
   run(input) {
-    const once = serialiseWallet(parseWallet(fromUtf8Lossy(input)));
+    const text = fromUtf8Lossy(input);
+    const wallet = parseWallet(text);
+    const facts = accepted("JSON.parse", () => JSON.parse(text));
+    checkSameText("the Peer ID", wallet.peerId, facts.peer_id);
+    checkSameText("the name", wallet.name, facts.name);
+    if (wallet instanceof LockedWallet) {
+      check("the cost is a power of two", Number.isInteger(Math.log2(wallet.sealed.n)));
+    }
+    const once = serialiseWallet(wallet);
     const again = accepted("serialise, parse", () => serialiseWallet(parseWallet(once)));
     checkSameText("serialise, parse, serialise", again, once);
   },

@@ -40,7 +40,7 @@ export const MALFORMED: Corpus = {
   carriage_return: {
     refuses: [
       // The smuggled request: one message to a JSON parser, three lines to many line readers.
-      ['{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":\r[]\r}}', 55],
+      ['{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":\r[]\r}}', 54],
       [`\r${PING}`, 0],
       [`${PING}\r`, PING.length],
       [`${PING}\r\r`, PING.length],
@@ -121,7 +121,7 @@ export const MALFORMED: Corpus = {
     refuses: [
       [nested(513), 512],
       ["[".repeat(100_000), 512],
-      [request('{"a":'.repeat(511) + "0" + "}".repeat(511)), PARAMS + 511 * 5 - 5],
+      [request('{"a":'.repeat(512) + "0" + "}".repeat(512)), PARAMS + 511 * 5],
       [call(nested(511)), ARGUMENTS + 510],
     ],
     accepts: [
@@ -136,7 +136,7 @@ export const MALFORMED: Corpus = {
       ["Server running on stdio", 0],
       ["{", 1],
       ["[", 1],
-      ["{}}", 2],
+      [`${PING}}`, PING.length],
       [`${PING}${PING}`, PING.length],
       [`${PING} ${PING}`, PING.length + 1],
       [`${PING},${PING}`, PING.length],

@@ -1,0 +1,164 @@
+/**
+ * Starts `talos` from this checkout as a process of its own, for the demo, the tests and the benchmarks.
+ * Runs under the Deno that runs this, so a machine with only one Deno needs no other.
+ */
+
+import { ROOT } from "./source_files.ts";
+
+/** The program and the arguments that come before those of `talos`. */
+export const TALOS: readonly [string, ...string[]] = [
+  Deno.execPath(),
+  "run",
+  "--allow-all",
+  "--no-check",
+  `--config=${new URL("deno.json", ROOT).pathname}`,
+  new URL("main.ts", ROOT).pathname,
+];
+
+/** What a command that ended printed. */
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `talos` with `args` to its end. `env` is added to a minimal environment. */
+export async function runTalosProcess(
+  args: readonly string[],
+  options: { readonly env?: Record<string, string>; readonly stdin?: string } = {},
+): Promise<Finished> {
+  const [program, ...before] = TALOS;
+  const child = new Deno.Command(program, {
+    args: [...before, ...args],
+    env: environment(options.env),
+    clearEnv: true,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  const writing = writer.write(new TextEncoder().encode(options.stdin ?? ""))
+    .then(() => writer.close())
+    .catch(() => {}); // it ended without reading all
+  const { code, stdout, stderr } = await child.output();
+  await writing;
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** A `talos mcp-serve` that is ready. */
+export interface RunningHost extends AsyncDisposable {
+  /** Its process id. */
+  readonly pid: number;
+  /** The port it listens on. */
+  readonly port: number;
+  /** What it wrote to stderr so far. */
+  readonly log: () => string;
+  /** Resolves when a line of its log contains `part`. */
+  readonly logged: (part: string) => Promise<void>;
+  /** Resolves with its exit status when it has ended. */
+  readonly exited: Promise<number>;
+  /** Sends it a signal. */
+  readonly signal: (signal: Deno.Signal) => void;
+}
+
+/** Starts `talos mcp-serve` with `args` on a free port and waits until it is ready. Throws if it ends. */
+export async function startHost(
+  home: string,
+  args: readonly string[],
+  env?: Record<string, string>,
+): Promise<RunningHost> {
+  const [program, ...before] = TALOS;
+  const child = new Deno.Command(program, {
+    args: [...before, "--home", home, "--json", "mcp-serve", "--port", "0", ...args],
+    env: environment(env),
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const log = new GrowingText();
+  const logging = log.readFrom(child.stderr);
+  const out = new GrowingText();
+  const printing = out.readFrom(child.stdout);
+  const exited = child.status.then(({ code }) => code);
+  await Promise.race([out.contains("\n"), exited]);
+  const ready = out.text.split("\n")[0] ?? "";
+  if (ready === "") {
+    await logging;
+    await printing;
+    throw new Error(`talos mcp-serve ended before it was ready:\n${log.text}`);
+  }
+  const { port } = JSON.parse(ready);
+  return {
+    pid: child.pid,
+    port,
+    log: () => log.text,
+    logged: (part) => log.contains(part),
+    exited,
+    signal: (signal) => child.kill(signal),
+    async [Symbol.asyncDispose]() {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // it has ended already
+      }
+      await exited;
+      await logging;
+      await printing;
+    },
+  };
+}
+
+/** Makes an identity in `home` and returns its Peer ID. */
+export async function initHome(home: string, name: string): Promise<string> {
+  const { code, stdout, stderr } = await runTalosProcess([
+    "--home",
+    home,
+    "--json",
+    "init",
+    "--name",
+    name,
+  ]);
+  if (code !== 0) throw new Error(`talos init failed: ${stderr}`);
+  return JSON.parse(stdout).peer_id;
+}
+
+/** Text that grows, and can be waited for. */
+class GrowingText {
+  text = "";
+  #grown = Promise.withResolvers<void>();
+  #ended = false;
+
+  async readFrom(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+      this.text += chunk;
+      this.#signal();
+    }
+    this.#ended = true;
+    this.#signal();
+  }
+
+  async contains(part: string): Promise<void> {
+    while (!this.text.includes(part) && !this.#ended) await this.#grown.promise;
+  }
+
+  #signal(): void {
+    const { resolve } = this.#grown;
+    this.#grown = Promise.withResolvers();
+    resolve();
+  }
+}
+
+function text(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+/** What a child of ours needs to find its packages and its user, and nothing that would change it. */
+function environment(added: Record<string, string> = {}): Record<string, string> {
+  const inherited: Record<string, string> = {};
+  for (const name of ["PATH", "HOME", "DENO_DIR", "NPM_CONFIG_REGISTRY", "SystemRoot", "TEMP"]) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) inherited[name] = value;
+  }
+  return { ...inherited, NO_COLOR: "1", ...added };
+}
