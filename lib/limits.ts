@@ -132,3 +132,15 @@ export const REMEMBERED_CANCELLED_CALLS = 1024;
 
 /** The beginning of an over-long line that is kept, to show what it was. */
 export const OVERSIZED_HEAD_BYTES = 64 * KIB;
+
+/** What every fragment costs in credit beyond its bytes: about what it takes in memory, so that a flood of empty messages has a price. */
+export const FRAGMENT_COST_BYTES = 256;
+
+/** The least bytes of a fragment that is not the last of its message: so costs stay a quarter of the bytes. */
+export const MIN_FRAGMENT_BYTES = 1 * KIB;
+
+/** What a session that holds nothing may send even when the replay budget is used up by others. */
+export const MIN_REPLAY_SHARE_BYTES = 64 * KIB;
+
+/** A difference between wall and monotonic time, or a timer's delay, that means this machine stood still. */
+export const CLOCK_JUMP_MS = 1_000;

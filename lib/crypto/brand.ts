@@ -7,6 +7,7 @@
 
 import type { Bytes } from "../bytes.ts";
 
+/** The property that carries a brand; it exists for the type checker alone. */
 declare const brand: unique symbol;
 
 /** A `Base` that was checked to be a `Name`. */

@@ -14,6 +14,7 @@ export type Json = null | boolean | number | string | readonly Json[] | JsonObje
 
 /** A JSON object, without a prototype. */
 export interface JsonObject {
+  /** The members, by name. */
   readonly [key: string]: Json;
 }
 

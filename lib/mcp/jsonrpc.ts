@@ -79,6 +79,7 @@ export interface RpcErrorDetails {
   readonly path?: string;
   /** What the user can do next, one sentence or command each. */
   readonly hint?: readonly string[];
+  /** Facts of this one error. */
   readonly [key: string]: Json;
 }
 
@@ -120,5 +121,5 @@ export function talosErrorReply(
   message: string,
   details: RpcErrorDetails = {},
 ): Bytes {
-  return errorReply(idToken, RPC_ERRORS[name], message, { ...details, talos: name });
+  return errorReply(idToken, RPC_ERRORS[name], message, { talos: name, ...details });
 }

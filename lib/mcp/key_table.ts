@@ -21,7 +21,9 @@ const KEPT_BYTES = 1 << 20;
 
 /** Two secret numbers: where a key's hash begins, and the odd factor of each step. */
 export interface KeyHash {
+  /** Where a hash begins: a random 32-bit number. */
   readonly start: number;
+  /** What each step multiplies by: a random odd 32-bit number. */
   readonly factor: number;
 }
 

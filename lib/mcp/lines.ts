@@ -20,6 +20,7 @@ const BLOCK_BYTES = OVERSIZED_HEAD_BYTES;
 
 /** A line within the limit. */
 export interface WholeLine {
+  /** Which kind of line. */
   readonly kind: "line";
   /**
    * The line without its ending. Valid until the chunk that was fed is overwritten: copy it to keep it
@@ -30,6 +31,7 @@ export interface WholeLine {
 
 /** A line over the limit, which is gone. */
 export interface OversizedLine {
+  /** Which kind of line. */
   readonly kind: "oversized";
   /** How long it was, without its ending. */
   readonly length: number;

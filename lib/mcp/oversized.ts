@@ -13,6 +13,7 @@ import type { PendingCalls } from "./pending.ts";
 
 /** Where the error for an over-long line goes: `back` to its sender, or `on` in its place. */
 export interface OversizedOutcome {
+  /** `back` to its sender, or `on` in its place. */
   readonly to: "back" | "on";
   /** The error reply, one line. */
   readonly reply: Bytes;

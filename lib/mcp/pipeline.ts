@@ -28,6 +28,7 @@ export type Direction = "to_server" | "to_agent";
 
 /** One message on its way. */
 export interface Passing {
+  /** Which way it goes. */
   readonly direction: Direction;
   /** What it is. */
   readonly message: ScannedMessage;

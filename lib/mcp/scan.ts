@@ -30,9 +30,11 @@ export type Strictness = "towards_server" | "towards_agent";
 
 /** A request: it has a method and an id, and is answered. */
 export interface ScannedRequest {
+  /** Which kind of line. */
   readonly kind: "request";
   /** Never null: MCP forbids it, and parsers take a null id for none. */
   readonly id: MessageId;
+  /** The method, decoded. */
   readonly method: string;
   /** `params.name` of `tools/call` and `prompts/get`; null where missing, and for all other methods. */
   readonly name: string | null;
@@ -42,7 +44,9 @@ export interface ScannedRequest {
 
 /** A notification: it has a method and no id. Policy applies to its method as to a request's. */
 export interface ScannedNotification {
+  /** Which kind of line. */
   readonly kind: "notification";
+  /** The method, decoded. */
   readonly method: string;
   /** As in a request: a server may act on a call without an id. */
   readonly name: string | null;
@@ -54,6 +58,7 @@ export interface ScannedNotification {
 
 /** A response: it has a result or an error. */
 export interface ScannedResponse {
+  /** Which kind of line. */
   readonly kind: "response";
   /** Null only in an error whose sender could not read the request's id. */
   readonly id: MessageId | null;
@@ -66,6 +71,7 @@ export type ScannedMessage = ScannedRequest | ScannedNotification | ScannedRespo
 
 /** A message in a batch, with its bytes in the line. */
 export interface BatchElement {
+  /** What it is. */
   readonly message: ScannedMessage;
   /** The element's own bytes, a view into the line. */
   readonly bytes: Bytes;
@@ -73,13 +79,17 @@ export interface BatchElement {
 
 /** An array of 1 to `MAX_BATCH_MESSAGES` messages. Whether one is permitted is decided elsewhere. */
 export interface ScannedBatch {
+  /** Which kind of line. */
   readonly kind: "batch";
+  /** In their order. */
   readonly elements: readonly BatchElement[];
 }
 
 /** A line that is not forwarded. */
 export interface InvalidLine {
+  /** Which kind of line. */
   readonly kind: "invalid";
+  /** Why: a key of `REFUSALS`. */
   readonly reason: Refusal;
   /** Where it showed, in bytes from the start of the line. */
   readonly offset: number;

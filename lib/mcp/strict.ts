@@ -209,9 +209,7 @@ export class JsonReader {
     let escaped = false;
     const start = at;
     for (;;) {
-      // Stops where a word of four bytes begins.
-      const far = at + LONG_RUN;
-      const near = Math.min(length, far + (-(line.byteOffset + far) & 3));
+      const near = Math.min(length, at + LONG_RUN);
       while (at < near && STOPS[line[at]!] === 0) at++;
       if (at === near) {
         if (at === length) {
@@ -260,7 +258,10 @@ export class JsonReader {
     this.#keys.addEscaped(this.start, this.stop);
   }
 
-  /** Returns an index at or before the first stop behind `at`, where a word begins: no stop is passed. */
+  /**
+   * Skips words of four bytes without a stop, and returns an index that no stop before it was skipped:
+   * the beginning of a word. It may lie up to three bytes before `at`, in what was seen to be plain.
+   */
   #plainRun(at: number): number {
     const line = this.#line;
     const words = this.#words ??= new Int32Array(line.buffer, 0, line.buffer.byteLength >> 2);

@@ -2,9 +2,10 @@
  * When a connection is asked for a sign of life, and when it counts as dead. Pure: times go in,
  * a decision comes out.
  *
- * Any inbound record proves life. A ping is due after 15 s of silence, or after 2 s of DATA that nobody
- * acknowledged and silence since; if nothing at all arrives within 3 s of a ping, the connection is
- * dead. A slow link is not a dead one: as long as records come in, no ping is sent.
+ * Any inbound record proves life. A ping is due after 15 s of silence, after 2 s of DATA that nobody
+ * acknowledged and silence since, or at once when this machine seems to have slept; if nothing at all
+ * arrives within 3 s of a ping, the connection is dead. A slow link is not a dead one: as long as records
+ * come in, no ping is sent.
  */
 
 import { PING_AFTER_SILENCE_MS, PING_AFTER_UNACKED_MS, PONG_TIMEOUT_MS } from "../limits.ts";
@@ -17,6 +18,8 @@ export interface Liveness {
   readonly unackedSince: number | null;
   /** When a ping was sent that nothing followed, or null. */
   readonly pingedAt: number | null;
+  /** When the wall clock was found to have jumped, or null. */
+  readonly jumpedAt: number | null;
 }
 
 /** What to do now. */
@@ -27,7 +30,7 @@ export type LivenessStep =
 
 /** Decides what to do at `now`. */
 export function livenessStep(state: Liveness, now: number): LivenessStep {
-  const { heardAt, unackedSince, pingedAt } = state;
+  const { heardAt, unackedSince, pingedAt, jumpedAt } = state;
   if (pingedAt !== null && pingedAt >= heardAt) {
     const deadAt = pingedAt + PONG_TIMEOUT_MS;
     return now >= deadAt
@@ -38,6 +41,7 @@ export function livenessStep(state: Liveness, now: number): LivenessStep {
   const unacked = unackedSince === null
     ? Infinity
     : Math.max(unackedSince, heardAt) + PING_AFTER_UNACKED_MS;
-  const pingAt = Math.min(silence, unacked);
+  const jump = jumpedAt === null || jumpedAt < heardAt ? Infinity : jumpedAt;
+  const pingAt = Math.min(silence, unacked, jump);
   return now >= pingAt ? { action: "ping" } : { action: "wait", ms: pingAt - now };
 }

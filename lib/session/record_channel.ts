@@ -285,10 +285,10 @@ export class RecordChannel implements Disposable {
       this.#incoming = new Uint8Array(READ_BUFFER_BYTES);
     } else if (this.#trimming && held.length === 0) {
       this.#incoming = new Uint8Array(FIRST_READ_BUFFER_BYTES);
+      this.#trimming = false;
     } else if (held.length > 0 && length - this.#start >= LENGTH_BYTES + MAX_RECORD_BYTES) {
       return;
     }
-    this.#trimming = false;
     this.#incoming.set(held);
     this.#start = 0;
     this.#end = held.length;

@@ -4,15 +4,17 @@
  * A message is cut into fragments, one DATA frame each, numbered from 1 per direction. The sender keeps
  * every fragment until it is acknowledged, so that a later connection can carry on where an earlier one
  * broke. The receiver grants credit: bytes it will buffer beyond what it acknowledged. Acknowledged
- * means held in the session's memory, not used. Because a window is larger than the largest message, a
- * message that has begun can always be finished.
+ * means held in the session's memory, not used. Every fragment costs {@link FRAGMENT_COST_BYTES} beyond
+ * its bytes, and only the last of a message may be shorter than {@link MIN_FRAGMENT_BYTES}: so credit bounds
+ * memory, however a sender cuts. A message that has begun can always be finished: while it is all that a
+ * receiver holds, there is credit for at least one more fragment.
  *
  * Neither half knows connections, clocks or promises. Misuse by the other end throws SessionError
  * `protocol`. Message bytes are kept by reference: they must not change once pushed.
  */
 
-import { type Bytes, concat } from "../bytes.ts";
-import { WINDOW_SLACK_BYTES } from "../limits.ts";
+import type { Bytes } from "../bytes.ts";
+import { FRAGMENT_COST_BYTES, MIN_FRAGMENT_BYTES, WINDOW_SLACK_BYTES } from "../limits.ts";
 import { MAX_FRAGMENT_BYTES } from "../wire/frames.ts";
 import { SessionError } from "./errors.ts";
 import { Queue } from "./queue.ts";
@@ -23,15 +25,9 @@ export interface Fragment {
   readonly seq: number;
   /** More fragments of the same message follow. */
   readonly more: boolean;
-  /** At most {@link MAX_FRAGMENT_BYTES}. */
+  /** At most {@link MAX_FRAGMENT_BYTES}; with `more`, at least {@link MIN_FRAGMENT_BYTES}. */
   readonly bytes: Bytes;
 }
-
-/** What every fragment costs beyond its bytes, so that a flood of tiny messages has a price too. */
-export const FRAGMENT_COST_BYTES = 64;
-
-/** A fragment that is neither the end of its message nor this long waits for more credit. */
-const MIN_SPLIT_BYTES = 1024;
 
 /** Returns how much credit a fragment uses up. */
 function costOf(fragment: Fragment): number {
@@ -49,9 +45,9 @@ export class SendWindow {
   readonly #queue = new Queue<Bytes>();
   #offset = 0;
   #queuedBytes = 0;
-  /** Fragments cut and not acknowledged, oldest first; those from `#unsent` on are to be sent (again). */
+  /** Fragments cut and not acknowledged, oldest first; the first `#sent` are on the way, the rest wait. */
   readonly #kept = new Queue<Fragment>();
-  #unsent = 0;
+  #sent = 0;
   #keptCost = 0;
   #acked = 0;
   #lastSeq = 0;
@@ -62,19 +58,19 @@ export class SendWindow {
     this.#credit = initialCredit;
   }
 
-  /** Bytes held: waiting, or sent and not acknowledged. */
+  /** What is held, in bytes and costs: waiting, or sent and not acknowledged. */
   get heldBytes(): number {
-    return this.#queuedBytes + this.#keptCost;
+    return this.#queuedBytes + this.#queue.length * FRAGMENT_COST_BYTES + this.#keptCost;
   }
 
-  /** Message bytes that were not yet handed to a connection. */
-  get unsentBytes(): number {
-    return this.#queuedBytes;
+  /** Whether everything that was pushed is on its way. */
+  get allSent(): boolean {
+    return this.#queue.length === 0 && this.#sent === this.#kept.length;
   }
 
-  /** Whether fragments were sent that are not acknowledged. */
+  /** Whether fragments are on their way that are not acknowledged. */
   get awaitsAck(): boolean {
-    return this.#unsent > 0;
+    return this.#sent > 0;
   }
 
   /** The number of the last fragment that was cut; 0 when none was. */
@@ -90,9 +86,9 @@ export class SendWindow {
 
   /** Returns the next fragment to send, or null when there is none or no credit for it. */
   next(): Fragment | null {
-    const again = this.#kept.at(this.#unsent);
+    const again = this.#kept.at(this.#sent);
     if (again !== undefined) {
-      this.#unsent++;
+      this.#sent++;
       return again;
     }
     const message = this.#queue.at(0);
@@ -100,7 +96,7 @@ export class SendWindow {
     const left = message.length - this.#offset;
     const room = this.#credit - this.#keptCost - FRAGMENT_COST_BYTES;
     const length = Math.min(left, MAX_FRAGMENT_BYTES, room);
-    if (length < left && length < MIN_SPLIT_BYTES) return null;
+    if (length < left && length < MIN_FRAGMENT_BYTES) return null;
     return this.#cut(message, length);
   }
 
@@ -115,39 +111,59 @@ export class SendWindow {
     this.#queuedBytes -= length;
     this.#keptCost += costOf(fragment);
     this.#kept.push(fragment);
-    this.#unsent++;
+    this.#sent++;
     return fragment;
   }
 
   /**
-   * Takes an acknowledgement of all fragments up to `ack` and the grant of `credit` bytes beyond it.
-   * An acknowledgement older than one seen before is ignored.
+   * Takes an acknowledgement of all fragments up to `ack` and the grant of `credit` bytes beyond it, and
+   * returns how many message bytes are no longer kept. An acknowledgement older than one seen before
+   * changes nothing.
    */
-  acknowledge(ack: number, credit: number): void {
-    const lastSent = this.#acked + this.#unsent;
+  acknowledge(ack: number, credit: number): number {
+    const lastSent = this.#acked + this.#sent;
     if (ack > lastSent) {
       throw new SessionError(
         "protocol",
         `Cannot take acknowledgement: fragment ${ack} was not sent, the last was ${lastSent}`,
       );
     }
-    if (ack < this.#acked) return;
-    for (; this.#acked < ack; this.#acked++) {
-      this.#keptCost -= costOf(this.#kept.shift()!);
-      this.#unsent--;
-    }
+    if (ack < this.#acked) return 0;
+    const freed = this.#forget(ack);
     this.#credit = credit;
+    return freed;
   }
 
-  /** Prepares to send again everything from fragment `next` on, which the other end names. */
-  rewind(next: number): void {
-    if (next <= this.#acked || next > this.#lastSeq + 1) {
+  /** Forgets the fragments up to `ack` and returns how many message bytes they had. */
+  #forget(ack: number): number {
+    let freed = 0;
+    for (; this.#acked < ack; this.#acked++) {
+      const fragment = this.#kept.shift()!;
+      freed += fragment.bytes.length;
+      this.#keptCost -= costOf(fragment);
+      this.#sent--;
+    }
+    return freed;
+  }
+
+  /**
+   * Prepares to send again everything from fragment `next` on, which the other end names as the first
+   * that it lacks; those before it count as acknowledged. What they cost is no longer granted. Returns how
+   * many message bytes are no longer kept.
+   */
+  rewind(next: number): number {
+    const lastSent = this.#acked + this.#sent;
+    if (next <= this.#acked || next > lastSent + 1) {
       throw new SessionError(
         "protocol",
-        `Cannot resume at fragment ${next}: held are ${this.#acked + 1} to ${this.#lastSeq}`,
+        `Cannot resume at fragment ${next}: it must be from ${this.#acked + 1} to ${lastSent + 1}`,
       );
     }
-    this.#unsent = next - 1 - this.#acked;
+    const costBefore = this.#keptCost;
+    const freed = this.#forget(next - 1);
+    this.#credit -= costBefore - this.#keptCost;
+    this.#sent = 0;
+    return freed;
   }
 }
 
@@ -180,12 +196,18 @@ export class ReceiveWindow {
     return this.#received;
   }
 
+  /** What is held, in bytes and costs: whole messages that nobody took yet, and a part of one. */
+  get bufferedBytes(): number {
+    return this.#buffered;
+  }
+
   /**
    * Bytes that will be buffered beyond {@link ack}: never less than what was granted already, and room
-   * for one fragment while a message is incomplete.
+   * for one fragment while an incomplete message is all there is.
    */
   get credit(): number {
-    const least = this.#partial.length > 0 ? MAX_FRAGMENT_BYTES + FRAGMENT_COST_BYTES : 0;
+    const alone = this.#partial.length > 0 && this.#messages.length === 0;
+    const least = alone ? MAX_FRAGMENT_BYTES + FRAGMENT_COST_BYTES : 0;
     return Math.max(this.#window - this.#buffered, least, this.#granted);
   }
 
@@ -197,7 +219,7 @@ export class ReceiveWindow {
   /** Whether an acknowledgement should leave at once: the sender is or will soon be short of credit. */
   get ackUrgent(): boolean {
     if (this.#sinceAck >= WINDOW_SLACK_BYTES / 4) return true;
-    return this.#granted < MAX_FRAGMENT_BYTES && this.credit > this.#granted + MIN_SPLIT_BYTES;
+    return this.#granted < MAX_FRAGMENT_BYTES && this.credit > this.#granted + MIN_FRAGMENT_BYTES;
   }
 
   /** Notes that {@link ack} and {@link credit} were sent as they are now. */
@@ -207,11 +229,10 @@ export class ReceiveWindow {
     this.#sinceAck = 0;
   }
 
-  /** Takes a fragment. One that was received before is ignored; a gap or too much is an error. */
+  /** Takes the next fragment. Another one, one too many or a message too long is an error. */
   accept(fragment: Fragment): void {
-    const { seq, more, bytes } = fragment;
-    if (seq <= this.#received) return;
     this.#check(fragment);
+    const { seq, more, bytes } = fragment;
     const cost = costOf(fragment);
     this.#received = seq;
     this.#buffered += cost;
@@ -223,11 +244,23 @@ export class ReceiveWindow {
       this.#partialBytes += bytes.length;
       return;
     }
-    this.#messages.push(this.#partial.length === 0 ? bytes : concat(...this.#partial, bytes));
+    this.#messages.push(this.#partial.length === 0 ? bytes : this.#assembled(bytes));
     this.#costs.push(this.#partialCost);
     this.#partial = [];
     this.#partialBytes = 0;
     this.#partialCost = 0;
+  }
+
+  /** Returns the whole message whose last fragment is `last`. There may be too many for a spread call. */
+  #assembled(last: Bytes): Bytes {
+    const whole = new Uint8Array(this.#partialBytes + last.length);
+    let at = 0;
+    for (const part of this.#partial) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    whole.set(last, at);
+    return whole;
   }
 
   #check(fragment: Fragment): void {
@@ -241,7 +274,9 @@ export class ReceiveWindow {
     if (this.#partialBytes + bytes.length > this.#maxMessage) {
       throw refuse(`its message exceeds the limit of ${this.#maxMessage} bytes`);
     }
-    if (more && bytes.length === 0) throw refuse("it is empty and not the last of its message");
+    if (more && bytes.length < MIN_FRAGMENT_BYTES) {
+      throw refuse(`it has ${bytes.length} bytes and is not the last of its message`);
+    }
   }
 
   /** Returns the next whole message and frees its place in the window, or null. */

@@ -60,7 +60,7 @@ Deno.test("errorReply() leaves the id out when it is not known, as the MCP SDK w
   assert.ok(!JSONRPCMessageSchema.safeParse(withNull).success);
 });
 
-Deno.test("talosErrorReply() fills in the code and the name, which its data cannot change", () => {
+Deno.test("talosErrorReply() fills in the code and the name when it is given an error by name", () => {
   const reply = talosErrorReply(utf8('"a\\u0062"'), "unreachable", "Cannot reach the host", {
     path: "relay",
     hint: ["talos doctor"],

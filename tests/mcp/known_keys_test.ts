@@ -46,7 +46,9 @@ Deno.test("KnownKeys tells known names from names that only fold to one", () => 
     assert.ok(keys.has(name) && !keys.imitates(name), name);
     assert.ok(!keys.has(name.toUpperCase()) && keys.imitates(name.toUpperCase()), name);
   }
-  for (const name of ["urı", "argumentſ", "tas\u212a", "meßage", "ﬆatus", "clientinfo", "RequestID"]) {
+  for (
+    const name of ["urı", "argumentſ", "tas\u212a", "meßage", "ﬆatus", "clientinfo", "RequestID"]
+  ) {
     assert.ok(!keys.has(name) && keys.imitates(name), name);
   }
   for (const name of ["", "x", "nam", "names", "__proto__", "constructor", "toString"]) {

@@ -465,6 +465,7 @@ export const AMBIGUOUS: Corpus = {
       [call('{"a":"\\ud83d\\ud83d"}'), ARGUMENTS + 6],
       [call('{"a":"\\ud83d\\u0061"}'), ARGUMENTS + 6],
       [call('{"a":"\\ude00\\ud83d"}'), ARGUMENTS + 6],
+      [call('{"a":"\\ude00\\ude00"}'), ARGUMENTS + 6],
       [call('{"a":"\\ud83d\\ude00\\ude00"}'), ARGUMENTS + 18],
       [call('{"\\ud800":1}'), ARGUMENTS + 2],
       [call('{"a":{"\\udc00":1}}'), ARGUMENTS + 7],
