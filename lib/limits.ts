@@ -144,3 +144,15 @@ export const MIN_REPLAY_SHARE_BYTES = 64 * KIB;
 
 /** A difference between wall and monotonic time, or a timer's delay, that means this machine stood still. */
 export const CLOCK_JUMP_MS = 1_000;
+
+/** The longest message between a peer and a registry: one record, with room to spare. */
+export const MAX_REGISTRY_BODY_BYTES = 48 * KIB;
+
+/** Addresses in one endpoint record. */
+export const MAX_ENDPOINT_ADDRESSES = 8;
+
+/** The longest endpoint record. */
+export const MAX_ENDPOINT_RECORD_BYTES = 2 * KIB;
+
+/** How long an endpoint record may hold, in seconds. */
+export const MAX_ENDPOINT_TTL_S = 24 * 3600;

@@ -1,5 +1,6 @@
 /** Where a long-running command listens. */
 
+import { listenOnAllInterfaces } from "../transport/all_interfaces.ts";
 import { TransportError } from "../transport/errors.ts";
 import { listenTcp, type TcpListener } from "../transport/tcp.ts";
 
@@ -8,9 +9,6 @@ export const DEFAULT_PORT = 8766;
 
 /** How many ports above {@link DEFAULT_PORT} are tried. */
 const PORTS_TRIED = 100;
-
-/** All interfaces, both IP versions; the second one serves machines without IPv6. */
-const ANY_HOSTS = ["::", "0.0.0.0"];
 
 /**
  * Listens on `host` (all interfaces by default) and `port`. An explicit port that is taken is an error; the
@@ -40,15 +38,7 @@ export function listenFrom(host: string | undefined, port: number | undefined): 
 }
 
 function listenOn(host: string | undefined, port: number): TcpListener {
-  if (host !== undefined) return listenTcp({ host, port });
-  let failure: unknown;
-  for (const any of ANY_HOSTS) {
-    try {
-      return listenTcp({ host: any, port });
-    } catch (error) {
-      if (error instanceof TransportError && error.code === "port_taken") throw error;
-      failure = error;
-    }
-  }
-  throw failure;
+  return host === undefined
+    ? listenOnAllInterfaces(Deno.build.os, port)
+    : listenTcp({ host, port });
 }

@@ -10,11 +10,11 @@
 import { printable } from "../log.ts";
 import { IdentityError } from "./errors.ts";
 
-/** Where to connect. */
+/** Where to connect or listen. */
 export interface HostPort {
   /** A host name or an IP literal, without brackets. */
   readonly host: string;
-  /** 1 to 65,535. */
+  /** 1 to 65,535; to listen, 0 asks the system for a free port. */
   readonly port: number;
 }
 
@@ -25,6 +25,11 @@ const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const NUMERIC = /^(?:\d+|0[xX][0-9A-Fa-f]*)$/;
 const ZONE = /^[A-Za-z0-9._-]{1,32}$/;
+
+/** Returns `host:port`, an IPv6 literal in brackets. */
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
 
 /**
  * Returns the host and port that `text` names.

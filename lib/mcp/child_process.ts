@@ -12,7 +12,7 @@ import { messageOf } from "../errors.ts";
 import { CHILD_GRACE_MS } from "../limits.ts";
 import { McpError } from "./errors.ts";
 import type { LaunchPlan } from "./launcher.ts";
-import { treeSignal } from "./process_tree.ts";
+import { leadsGroup, treeSignal } from "./process_tree.ts";
 
 /** How a child ended. */
 export interface ChildExit {
@@ -42,7 +42,7 @@ export class ChildProcess {
   /** Spawns what `plan` says. Throws McpError `command_not_found` or `spawn_failed`. */
   constructor(plan: LaunchPlan, os: string) {
     this.#os = os;
-    this.#process = spawn(plan);
+    this.#process = spawn(plan, os);
     this.#stdout = new OutputPipe(this.#process.stdout);
     this.#stderr = new OutputPipe(this.#process.stderr);
     this.#stdin = this.#process.stdin.getWriter();
@@ -120,7 +120,10 @@ export class ChildProcess {
   }
 }
 
-function spawn({ argv, rawArguments = false, env, cwd }: LaunchPlan): Deno.ChildProcess {
+function spawn(
+  { argv, rawArguments = false, env, cwd }: LaunchPlan,
+  os: string,
+): Deno.ChildProcess {
   const [program, ...args] = argv;
   try {
     return new Deno.Command(program, {
@@ -131,7 +134,7 @@ function spawn({ argv, rawArguments = false, env, cwd }: LaunchPlan): Deno.Child
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
-      detached: true,
+      detached: leadsGroup(os),
       ...(cwd === undefined ? {} : { cwd }),
     }).spawn();
   } catch (error) {

@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "../bytes.ts";
+import { EARLY_DATA_BYTES } from "../limits.ts";
 import { printable } from "../log.ts";
 import { Fields } from "../wire/fields.ts";
 import { encodeControl } from "../wire/frames.ts";
@@ -18,8 +19,8 @@ export const SALT_BYTES = 16;
 /** The longest service name on the wire, `mcp/` included. */
 export const MAX_SERVICE_BYTES = 80;
 
-/** The most a side may announce as its largest message: what a u32 credit can grant. */
-const MAX_MESSAGE_LIMIT = 2 ** 31;
+/** What a side may announce as its largest message: whatever early data holds, what a u32 credit can grant. */
+const MAX_MESSAGE_BOUNDS = { min: EARLY_DATA_BYTES, max: 2 ** 31 } as const;
 
 /** What an initiator asks for. */
 export interface OpenBody {
@@ -51,10 +52,12 @@ export interface ReasonBody {
   readonly reason: string;
 }
 
+const MAX_CODE_BYTES = 128;
 const MAX_REASON_BYTES = 2048;
 
-/** Returns an OPEN frame. */
+/** Returns an OPEN frame. Throws RangeError when `maxMessage` is no limit that a peer would accept. */
 export function encodeOpen({ id, service, maxMessage, salt }: OpenBody): Bytes {
+  checkMaxMessage(maxMessage);
   return encodeControl("open", encode({ id, service, max_message: maxMessage, salt }));
 }
 
@@ -64,13 +67,14 @@ export function decodeOpen(body: Bytes): OpenBody {
   return {
     id: fields.bin("id", SESSION_ID_BYTES),
     service: fields.str("service", { max: MAX_SERVICE_BYTES }),
-    maxMessage: fields.uint("max_message", { min: 1024, max: MAX_MESSAGE_LIMIT }),
+    maxMessage: fields.uint("max_message", MAX_MESSAGE_BOUNDS),
     salt: fields.bin("salt", SALT_BYTES),
   };
 }
 
-/** Returns an OPENED frame. */
+/** Returns an OPENED frame. Throws RangeError when `maxMessage` is no limit that a peer would accept. */
 export function encodeOpened({ instance, service, maxMessage }: OpenedBody): Bytes {
+  checkMaxMessage(maxMessage);
   return encodeControl("opened", encode({ instance, service, max_message: maxMessage }));
 }
 
@@ -80,20 +84,38 @@ export function decodeOpened(body: Bytes): OpenedBody {
   return {
     instance: fields.bin("instance", SESSION_ID_BYTES),
     service: fields.str("service", { max: MAX_SERVICE_BYTES }),
-    maxMessage: fields.uint("max_message", { min: 1024, max: MAX_MESSAGE_LIMIT }),
+    maxMessage: fields.uint("max_message", MAX_MESSAGE_BOUNDS),
   };
 }
 
-/** Returns a REFUSED or CLOSE frame. A reason beyond the limit is cut. */
+function checkMaxMessage(bytes: number): void {
+  const { min, max } = MAX_MESSAGE_BOUNDS;
+  if (bytes >= min && bytes <= max) return;
+  throw new RangeError(`Cannot announce a largest message of ${bytes} bytes: not ${min} to ${max}`);
+}
+
+/** Returns a REFUSED or CLOSE frame. What is beyond the limits is cut. */
 export function encodeReason(name: "refused" | "close", { code, reason }: ReasonBody): Bytes {
-  return encodeControl(name, encode({ code, reason: printable(reason, MAX_REASON_BYTES / 4) }));
+  return encodeControl(
+    name,
+    encode({
+      code: shortened(code, MAX_CODE_BYTES / 4),
+      reason: shortened(reason, MAX_REASON_BYTES / 4),
+    }),
+  );
+}
+
+/** Returns `text` without control characters, at most `limit` characters of at most 4 bytes each. */
+function shortened(text: string, limit: number): string {
+  // Cutting may leave half of a surrogate pair.
+  return printable(text, limit - 1).toWellFormed();
 }
 
 /** Reads the body of a REFUSED or CLOSE frame. The texts lose their control characters here. */
 export function decodeReason(name: "refused" | "close", body: Bytes): ReasonBody {
   const fields = new Fields(decode(body), name.toUpperCase());
   return {
-    code: printable(fields.str("code", { max: 64 })),
+    code: printable(fields.str("code", { max: MAX_CODE_BYTES })),
     reason: printable(fields.str("reason", { max: MAX_REASON_BYTES })),
   };
 }

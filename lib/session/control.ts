@@ -7,6 +7,7 @@
  */
 
 import { messageOf, TalosError } from "../errors.ts";
+import { printable } from "../log.ts";
 import { Fields } from "../wire/fields.ts";
 import { decode, encode, type MsgPackInput, type MsgPackValue } from "../wire/msgpack.ts";
 import { SessionError } from "./errors.ts";
@@ -21,6 +22,7 @@ export type ControlMethods = Readonly<
 >;
 
 const MAX_METHOD_BYTES = 64;
+const MAX_TEXT_CHARACTERS = 1024;
 
 /** Answers requests until the session ends. */
 export async function serveControl(session: Session, methods: ControlMethods): Promise<void> {
@@ -30,7 +32,9 @@ export async function serveControl(session: Session, methods: ControlMethods): P
     const fields = new Fields(decode(message), "CONTROL");
     const id = fields.uint("id");
     const method = fields.str("method", { max: MAX_METHOD_BYTES });
-    await session.send(encode(await answer(id, methods[method], method, fields.value("params"))));
+    // Only what was put there: every object inherits `constructor` and its like.
+    const run = Object.hasOwn(methods, method) ? methods[method] : undefined;
+    await session.send(encode(await answer(id, run, method, fields.value("params"))));
   }
 }
 
@@ -47,7 +51,7 @@ async function answer(
     return { id, result: await run(params) };
   } catch (error) {
     const code = error instanceof TalosError ? error.code : "internal";
-    return { id, error: { code, message: messageOf(error) } };
+    return { id, error: { code, message: printable(messageOf(error), MAX_TEXT_CHARACTERS) } };
   }
 }
 
@@ -65,6 +69,6 @@ export async function callControl(
   const fields = new Fields(decode(message), "CONTROL");
   const error = fields.optional("error", (name) => fields.map(name));
   if (error === undefined) return fields.value("result");
-  const text = error.str("message", { max: 4096 });
+  const text = printable(error.str("message", { max: 4 * MAX_TEXT_CHARACTERS }));
   throw new SessionError("service_failed", `The process cannot answer ${method}: ${text}`);
 }

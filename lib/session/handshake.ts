@@ -33,6 +33,7 @@ import {
   PREFACE_BYTES,
   PROTOCOL_VERSION,
   SUPPORTED_VERSIONS,
+  type VersionRange,
 } from "../wire/preface.ts";
 import type { Connection } from "./connection.ts";
 import { SessionError } from "./errors.ts";
@@ -59,6 +60,8 @@ export interface HandshakeOptions {
   readonly caps?: readonly string[];
   /** Accept no clock difference beyond the limit, not even by a retry with the other end's time. */
   readonly strictClock?: boolean;
+  /** The protocol versions our program speaks: those of this code, except in tests. */
+  readonly versions?: VersionRange;
 }
 
 /** What an initiator needs. */
@@ -95,7 +98,7 @@ export async function initiate(
 }
 
 async function runInitiator(stream: HandshakeStream, options: InitiateOptions) {
-  const { identity, clock, peer, caps = [] } = options;
+  const { identity, clock, peer, caps = [], versions = SUPPORTED_VERSIONS } = options;
   const preface = encodePreface(options.kind);
   const noise = new HandshakeState({
     pattern: PATTERN,
@@ -110,7 +113,7 @@ async function runInitiator(stream: HandshakeStream, options: InitiateOptions) {
   const sentAt = clock.now() + (options.timeOffsetMs ?? 0);
   // -> e, es, e1, s, ss
   const message1 = noise.writeMessage((hash) =>
-    encodePayload("initiator", identity, hash, { caps, time: sentAt })
+    encodePayload("initiator", identity, hash, { versions, caps, time: sentAt })
   );
   await stream.write(concat(preface, framed(message1)));
 
@@ -119,7 +122,9 @@ async function runInitiator(stream: HandshakeStream, options: InitiateOptions) {
   if (remote.peer !== peer) {
     throw new SessionError("handshake_failed", `The host is ${remote.peer}, expected was ${peer}`);
   }
-  checkVersions(remote);
+  if (wasDowngraded(versions, remote.versions)) {
+    throw new SessionError("version", "Both ends speak a newer protocol version than was offered");
+  }
   const skewMs = remote.time - sentAt;
   checkRefusal(remote, skewMs);
   if (options.strictClock === true && Math.abs(skewMs) > MAX_CLOCK_SKEW_MS) {
@@ -141,7 +146,7 @@ async function runResponder(stream: HandshakeStream, options: RespondOptions) {
   const preface = await stream.readExactly(PREFACE_BYTES);
   const decoded = decodePreface(preface);
   if (decoded.version === "unsupported") {
-    await stream.write(encodeVersionAnswer());
+    await stream.writeLast(encodeVersionAnswer());
     throw new SessionError("version", `The caller speaks version ${decoded.announced}, we speak 1`);
   }
   if (decoded.kind !== options.kind) {
@@ -167,6 +172,7 @@ async function runResponder(stream: HandshakeStream, options: RespondOptions) {
   // <- e, ee, ekem1, se
   const message2 = noise.writeMessage((hash) =>
     encodePayload("responder", identity, hash, {
+      versions: options.versions ?? SUPPORTED_VERSIONS,
       caps: options.caps ?? [],
       time: clock.now(),
       ...(refused === null ? {} : { refused }),
@@ -193,20 +199,14 @@ function refusalOf(
   now: number,
   options: RespondOptions,
 ): HandshakeRefusal | null {
-  if (higherVersionShared(remote)) return "version";
+  if (wasDowngraded(options.versions ?? SUPPORTED_VERSIONS, remote.versions)) return "version";
   if (Math.abs(remote.time - now) > MAX_CLOCK_SKEW_MS) return "clock";
   return options.refuse?.(remote.peer) ?? null;
 }
 
 /** Whether both ends speak a higher version than this one: then somebody made us speak this one. */
-function higherVersionShared(remote: HandshakePayload): boolean {
-  return Math.min(remote.max, SUPPORTED_VERSIONS.max) > PROTOCOL_VERSION;
-}
-
-function checkVersions(remote: HandshakePayload): void {
-  if (higherVersionShared(remote)) {
-    throw new SessionError("version", "Both ends speak a newer protocol version than was offered");
-  }
+function wasDowngraded(ours: VersionRange, theirs: VersionRange): boolean {
+  return Math.min(ours.max, theirs.max) > PROTOCOL_VERSION;
 }
 
 function checkRefusal(remote: HandshakePayload, skewMs: number): void {
@@ -323,6 +323,20 @@ class HandshakeStream {
 
   write(bytes: Bytes): Promise<void> {
     return this.#transport.write(bytes);
+  }
+
+  /**
+   * Writes and ends our direction, then reads to the end of the other's, or as much as a handshake has:
+   * closing with bytes unread could destroy what was written.
+   */
+  async writeLast(bytes: Bytes): Promise<void> {
+    await this.#transport.write(bytes);
+    await this.#transport.closeWrite();
+    for (let left = MAX_HANDSHAKE_MESSAGE_BYTES; left > 0;) {
+      const read = await this.#transport.read(this.#buffer);
+      if (read === null) return;
+      left -= read;
+    }
   }
 
   /** Returns the next `count` bytes, copied. */

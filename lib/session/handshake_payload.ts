@@ -15,7 +15,7 @@ import { type PeerId, peerIdOf } from "../identity/peer_id.ts";
 import { Fields } from "../wire/fields.ts";
 import { Label } from "../wire/labels.ts";
 import { decode, encode, type MsgPackValue } from "../wire/msgpack.ts";
-import { SUPPORTED_VERSIONS } from "../wire/preface.ts";
+import { PROTOCOL_VERSION, SUPPORTED_VERSIONS, type VersionRange } from "../wire/preface.ts";
 import { SessionError } from "./errors.ts";
 
 /** Why a responder ends a handshake that was authentic. */
@@ -32,9 +32,7 @@ export interface HandshakePayload {
   /** Who sent it. */
   readonly peer: PeerId;
   /** The protocol versions its program speaks. */
-  readonly min: number;
-  /** The protocol versions its program speaks. */
-  readonly max: number;
+  readonly versions: VersionRange;
   /** What its program can do beyond the version, by name. */
   readonly caps: readonly string[];
   /** Its Unix time in milliseconds. */
@@ -47,6 +45,8 @@ export interface HandshakePayload {
 
 /** What we say in a payload. */
 export interface PayloadContent {
+  /** The protocol versions our program speaks; those of this code by default. */
+  readonly versions?: VersionRange;
   /** What our program can do beyond the version, by name. */
   readonly caps: readonly string[];
   /** Unix time in milliseconds. */
@@ -66,9 +66,9 @@ export function encodePayload(
   role: Role,
   identity: LocalIdentity,
   hash: Bytes,
-  { caps, time, refused, strict }: PayloadContent,
+  { versions = SUPPORTED_VERSIONS, caps, time, refused, strict }: PayloadContent,
 ): Bytes {
-  const { min, max } = SUPPORTED_VERSIONS;
+  const { min, max } = versions;
   const fields: Record<string, MsgPackValue> = {
     min,
     max,
@@ -105,8 +105,11 @@ export function decodePayload(
   const strict = fields.optional("strict", (name) => fields.bool(name));
   return {
     peer: peerIdOf(publicKey),
-    min: fields.uint("min", { min: 1, max: 255 }),
-    max: fields.uint("max", { min: 1, max: 255 }),
+    versions: {
+      // Who speaks this version supports it.
+      min: fields.uint("min", { min: 1, max: PROTOCOL_VERSION }),
+      max: fields.uint("max", { min: PROTOCOL_VERSION, max: 255 }),
+    },
     caps: fields.strings("caps", { maxItems: MAX_CAPS, maxLength: MAX_CAP_BYTES }),
     time: fields.uint("t"),
     ...(refused === undefined ? {} : { refused }),

@@ -16,9 +16,9 @@ export interface Liveness {
   readonly heardAt: number;
   /** Since when DATA awaits its acknowledgement, or null when none does. */
   readonly unackedSince: number | null;
-  /** When a ping was sent that nothing followed, or null. */
+  /** When the ping was sent that nothing followed yet, or null. */
   readonly pingedAt: number | null;
-  /** When the wall clock was found to have jumped, or null. */
+  /** When the wall clock was found to have jumped, with nothing heard since, or null. */
   readonly jumpedAt: number | null;
 }
 
@@ -31,7 +31,7 @@ export type LivenessStep =
 /** Decides what to do at `now`. */
 export function livenessStep(state: Liveness, now: number): LivenessStep {
   const { heardAt, unackedSince, pingedAt, jumpedAt } = state;
-  if (pingedAt !== null && pingedAt >= heardAt) {
+  if (pingedAt !== null) {
     const deadAt = pingedAt + PONG_TIMEOUT_MS;
     return now >= deadAt
       ? { action: "dead", silentMs: now - heardAt }
@@ -41,7 +41,6 @@ export function livenessStep(state: Liveness, now: number): LivenessStep {
   const unacked = unackedSince === null
     ? Infinity
     : Math.max(unackedSince, heardAt) + PING_AFTER_UNACKED_MS;
-  const jump = jumpedAt === null || jumpedAt < heardAt ? Infinity : jumpedAt;
-  const pingAt = Math.min(silence, unacked, jump);
+  const pingAt = Math.min(silence, unacked, jumpedAt ?? Infinity);
   return now >= pingAt ? { action: "ping" } : { action: "wait", ms: pingAt - now };
 }

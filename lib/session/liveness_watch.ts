@@ -46,6 +46,8 @@ export class LivenessWatch implements Disposable {
   /** Notes that a record arrived. */
   heard(): void {
     this.#heardAt = this.#clock.monotonic();
+    this.#pingedAt = null;
+    this.#jumpedAt = null;
   }
 
   /** Notes that DATA left. */

@@ -1,20 +1,23 @@
 /**
  * A session: two ordered, reliable streams of messages between two peers, for one service.
  *
- *     opening ── OPENED ──▶ open ── CLOSE sent and received ──▶ ended
+ *     opening ── OPENED ──▶ open ── CLOSE sent and received, stream ended ──▶ ended
  *        │                   │
  *        └─ REFUSED ─────────┴── connection lost, protocol error ──▶ ended (with an error)
  *
- * This is the shell around {@link SendWindow}, {@link ReceiveWindow} and {@link livenessStep}: it moves
+ * This is the shell around {@link SendWindow}, {@link ReceiveWindow} and {@link LivenessWatch}: it moves
  * frames between them and one record channel. The socket is always read, whatever the consumer does;
  * what bounds memory is credit. CLOSE means "I send nothing more": messages that arrived before it are
- * still delivered, and the other direction goes on until it closes too.
+ * still delivered, and the other direction goes on until it closes too. Then both ends end their streams
+ * and read to the end of the other's, so that nothing on its way is destroyed.
  */
 
 import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
-import { ACK_DELAY_MS, EARLY_DATA_BYTES } from "../limits.ts";
+import { messageOf } from "../errors.ts";
+import { ACK_DELAY_MS, EARLY_DATA_BYTES, FRAGMENT_COST_BYTES } from "../limits.ts";
 import { describePath, type PathLabel } from "../transport/transport.ts";
+import { WireError } from "../wire/errors.ts";
 import {
   decodeFrame,
   encodeAck,
@@ -34,7 +37,8 @@ import {
 } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import { SessionError, type SessionErrorCode } from "./errors.ts";
-import { livenessStep } from "./liveness.ts";
+import { LivenessWatch } from "./liveness_watch.ts";
+import { ReplayBudget, type ReplayShare } from "./replay_budget.ts";
 import { ReceiveWindow, SendWindow, windowBytes } from "./window.ts";
 
 /** How long {@link Session.close} waits for the other end's CLOSE unless told otherwise. */
@@ -45,7 +49,7 @@ export const NORMAL_CLOSE: ReasonBody = { code: "done", reason: "" };
 
 /** What a session counted so far. */
 export interface SessionCounts {
-  /** Messages handed to {@link Session.send}. */
+  /** Messages that {@link Session.send} accepted. */
   readonly messagesSent: number;
   /** Messages handed out by {@link Session.receive}. */
   readonly messagesReceived: number;
@@ -60,8 +64,10 @@ export class Session implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #open: OpenBody;
-  readonly #sending: SendWindow;
+  readonly #sending = new SendWindow(EARLY_DATA_BYTES);
   readonly #receiving: ReceiveWindow;
+  readonly #share: ReplayShare;
+  readonly #watch: LivenessWatch;
   readonly #opened = Promise.withResolvers<OpenedBody>();
   readonly #ended = Promise.withResolvers<void>();
   readonly #counts = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
@@ -70,48 +76,70 @@ export class Session implements AsyncDisposable {
   #arrival = Promise.withResolvers<void>();
   #progress = Promise.withResolvers<void>();
   #waitingForRoom = false;
+  #waitingSends = 0;
+  #lastSend: Promise<void> = Promise.resolve();
+  #receivers = 0;
+  #ackTimer: Disposable | undefined;
+  #pingToken = 0;
+
+  #closing: Promise<void> | undefined;
   #closeSent = false;
   #closeReceived: ReasonBody | undefined;
   #failure: Error | undefined;
   #over = false;
 
-  #heardAt: number;
-  #unackedSince: number | null = null;
-  #pingedAt: number | null = null;
-  #pingToken = 0;
-  #watch: Disposable | undefined;
-  #watchAt = Infinity;
-  #ackTimer: Disposable | undefined;
-
-  private constructor(connection: Connection, open: OpenBody, maxMessage: number, clock: Clock) {
+  private constructor(
+    connection: Connection,
+    open: OpenBody,
+    maxMessage: number,
+    clock: Clock,
+    budget: ReplayBudget,
+  ) {
     this.#connection = connection;
     this.#open = open;
     this.#clock = clock;
-    this.#sending = new SendWindow(EARLY_DATA_BYTES);
     this.#receiving = new ReceiveWindow(maxMessage, EARLY_DATA_BYTES);
-    this.#heardAt = clock.monotonic();
+    this.#share = budget.share();
+    this.#watch = new LivenessWatch(clock, {
+      ping: () => this.#ping(),
+      dead: (silentMs) => this.#fail(silent(silentMs)),
+    });
     this.#opened.promise.catch(() => {}); // whoever does not wait for it learns of it from receive()
   }
 
   /**
    * Asks for a session. Messages may be sent at once; {@link opened} tells whether it was granted.
-   * The session owns the connection from here on.
+   * The session owns the connection from here on. `budget` bounds what all sessions of the process hold.
    */
-  static open(connection: Connection, open: OpenBody, clock: Clock): Session {
-    const session = new Session(connection, open, open.maxMessage, clock);
-    connection.channel.enqueue(encodeOpen(open));
-    session.#advertise();
+  static open(
+    connection: Connection,
+    open: OpenBody,
+    clock: Clock,
+    budget = new ReplayBudget(),
+  ): Session {
+    const frame = encodeOpen(open);
+    const session = new Session(connection, open, open.maxMessage, clock, budget);
+    connection.channel.enqueue(frame);
     session.#start();
     return session;
   }
 
-  /** Grants the session that `open` asked for. The session owns the connection from here on. */
-  static accept(connection: Connection, open: OpenBody, mine: OpenedBody, clock: Clock): Session {
-    const session = new Session(connection, open, mine.maxMessage, clock);
+  /**
+   * Grants the session that `open` asked for. The session owns the connection from here on. `budget`
+   * bounds what all sessions of the process hold.
+   */
+  static accept(
+    connection: Connection,
+    open: OpenBody,
+    mine: OpenedBody,
+    clock: Clock,
+    budget = new ReplayBudget(),
+  ): Session {
+    const frame = encodeOpened(mine);
+    const session = new Session(connection, open, mine.maxMessage, clock, budget);
     session.#peerMaxMessage = open.maxMessage;
     session.#opened.resolve(mine);
-    connection.channel.enqueue(encodeOpened(mine));
-    session.#advertise();
+    connection.channel.enqueue(frame);
     session.#start();
     return session;
   }
@@ -157,68 +185,109 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Sends a message, whose bytes must not change afterwards. Resolves when there is room for another.
+   * Sends a message, whose bytes must not change afterwards. Resolves when there was room for it: in the
+   * window, and in the budget of the process. Messages leave in the order of the calls. Before the session
+   * is granted only short ones are sent; a longer one waits, for the other end's limit is not known yet.
    * Throws SessionError `message_too_large` without sending anything, and what ended the session.
    */
   async send(message: Bytes): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#over || this.#closeSent) throw closedError();
+    if (this.#over || this.#closing !== undefined) throw this.#failure ?? closed();
+    if (this.#waitingSends === 0 && this.#hasRoomFor(message)) {
+      if (this.#share.tryTake(message.length)) return this.#push(message);
+    }
+    await this.#sendInTurn(message);
+  }
+
+  async #sendInTurn(message: Bytes): Promise<void> {
+    const before = this.#lastSend;
+    const turn = Promise.withResolvers<void>();
+    this.#lastSend = turn.promise;
+    this.#waitingSends++;
+    try {
+      await before;
+      while (!this.#over && !this.#hasRoomFor(message)) await this.#progress.promise;
+      if (!this.#over) await this.#share.take(message.length);
+      if (this.#over) throw this.#failure ?? closed();
+      this.#push(message);
+    } finally {
+      this.#waitingSends--;
+      turn.resolve();
+    }
+  }
+
+  /** Tells whether the window has room for `message`. Throws `message_too_large` where it never will. */
+  #hasRoomFor({ length }: Bytes): boolean {
     const limit = this.#peerMaxMessage;
-    if (limit !== undefined && message.length > limit) {
+    if (limit === undefined && length + FRAGMENT_COST_BYTES > EARLY_DATA_BYTES) return false;
+    if (limit !== undefined && length > limit) {
       throw new SessionError(
         "message_too_large",
-        `Cannot send message: it has ${message.length} bytes, the peer takes ${limit}`,
+        `Cannot send message: it has ${length} bytes, the peer takes ${limit}`,
       );
     }
+    return this.#sending.heldBytes <= windowBytes(limit ?? 0);
+  }
+
+  #push(message: Bytes): void {
     this.#counts.messagesSent++;
     this.#counts.bytesSent += message.length;
     this.#sending.push(message);
     this.#pump();
-    while (this.#sending.heldBytes > this.#highWater && !this.#over) await this.#progress.promise;
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  get #highWater(): number {
-    return windowBytes(this.#peerMaxMessage ?? 0);
   }
 
   /**
    * Returns the next message, or null when the other end has closed in order. Throws what ended the
-   * session otherwise. One caller at a time.
+   * session otherwise. One call at a time.
    */
   async receive(): Promise<Bytes | null> {
-    for (;;) {
-      const message = this.#receiving.take();
-      if (message !== null) {
-        this.#counts.messagesReceived++;
-        this.#counts.bytesReceived += message.length;
-        if (this.#receiving.ackUrgent) this.#sendAck();
-        return message;
+    if (this.#receivers > 0) throw new TypeError("Cannot receive: another call is waiting");
+    this.#receivers++;
+    try {
+      for (;;) {
+        const message = this.#receiving.take();
+        if (message !== null) return this.#handOut(message);
+        if (this.#closeReceived !== undefined) return null;
+        if (this.#failure !== undefined) throw this.#failure;
+        if (this.#over) return null;
+        await this.#arrival.promise;
       }
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#closeReceived !== undefined || this.#over) return null;
-      await this.#arrival.promise;
+    } finally {
+      this.#receivers--;
     }
+  }
+
+  #handOut(message: Bytes): Bytes {
+    this.#counts.messagesReceived++;
+    this.#counts.bytesReceived += message.length;
+    if (this.#receiving.ackUrgent) this.#sendAck();
+    return message;
   }
 
   /**
    * Ends the session in order: what was sent before leaves first, as far as the other end takes it
-   * within `patienceMs`; then CLOSE; then the other end's CLOSE is awaited for the rest of that time.
+   * within `patienceMs`; then CLOSE; then the other end's CLOSE and the end of its stream are awaited for
+   * the rest of that time. Messages that still arrive can be received meanwhile and afterwards.
    */
   async close(reason: ReasonBody = NORMAL_CLOSE, patienceMs = CLOSE_PATIENCE_MS): Promise<void> {
-    if (!this.#over) await within(this.#clock, patienceMs, this.#closeInOrder(reason), undefined);
-    this.#end();
+    try {
+      if (!this.#over) {
+        this.#closing ??= this.#closeInOrder(encodeReason("close", reason));
+        await within(this.#clock, patienceMs, this.#closing, undefined);
+      }
+    } finally {
+      this.#end();
+    }
   }
 
-  async #closeInOrder(reason: ReasonBody): Promise<void> {
-    if (!this.#closeSent) {
-      this.#closeSent = true;
-      while (this.#sending.unsentBytes > 0 && !this.#over) await this.#progress.promise;
-      if (this.#over) return;
-      this.#connection.channel.enqueue(encodeReason("close", reason));
-      await this.#connection.channel.flush();
-    }
-    if (this.#closeReceived !== undefined) return;
+  async #closeInOrder(frame: Bytes): Promise<void> {
+    const { channel } = this.#connection;
+    await this.#lastSend;
+    while (!this.#sending.allSent && !this.#over) await this.#progress.promise;
+    if (this.#over) return;
+    this.#closeSent = true;
+    channel.enqueue(frame);
+    while (this.#closeReceived === undefined && !this.#over) await this.#progress.promise;
+    await channel.closeWrite();
     await this.#ended.promise;
   }
 
@@ -233,10 +302,10 @@ export class Session implements AsyncDisposable {
   }
 
   #start(): void {
-    this.#scheduleWatch();
+    this.#sendAck();
     this.#readAll().then(
-      () => this.#streamEnded(),
-      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
+      () => this.#streamEnded(gone()),
+      (error: unknown) => this.#streamEnded(error),
     );
   }
 
@@ -244,9 +313,10 @@ export class Session implements AsyncDisposable {
     const { channel } = this.#connection;
     do {
       let frame = channel.nextFrame();
-      if (frame !== null) this.#heardAt = this.#clock.monotonic();
-      for (; frame !== null && !this.#over; frame = channel.nextFrame()) {
+      if (frame !== null) this.#watch.heard();
+      while (frame !== null && !this.#over) {
         this.#take(decodeFrame(frame));
+        frame = channel.nextFrame();
       }
       if (this.#receiving.ackUrgent) this.#sendAck();
       else if (this.#receiving.ackPending) this.#delayAck();
@@ -254,15 +324,14 @@ export class Session implements AsyncDisposable {
   }
 
   #take(frame: Frame): void {
+    this.#checkTurn(frame);
     switch (frame.type) {
       case "data":
-        this.#acknowledged(frame.ack, frame.credit);
         this.#receiving.accept(frame);
         this.#signalArrival();
-        return;
+        return this.#acknowledged(frame.ack, frame.credit);
       case "ack":
-        this.#acknowledged(frame.ack, frame.credit);
-        return;
+        return this.#acknowledged(frame.ack, frame.credit);
       case "ping":
         // A peer that floods us with pings and reads nothing gets no answers beyond what has room.
         if (this.#connection.channel.hasRoom) {
@@ -274,44 +343,49 @@ export class Session implements AsyncDisposable {
       case "opened":
         return this.#takeOpened(decodeOpened(frame.body));
       case "refused":
-        return this.#takeRefused(decodeReason("refused", frame.body));
+        return this.#fail(
+          refusal(decodeReason("refused", frame.body), this.#open.service, this.#connection),
+        );
       case "close":
         return this.#takeClose(decodeReason("close", frame.body));
       case "open":
       case "resume":
       case "resumed":
       case "rekey":
-        throw new SessionError("protocol", `Cannot take ${frame.type} frame in a running session`);
+        throw outOfTurn(frame, "the session runs");
       default:
         frame satisfies never;
     }
   }
 
-  #takeOpened(opened: OpenedBody): void {
-    if (this.#peerMaxMessage !== undefined) {
-      throw new SessionError("protocol", "Cannot take opened frame: the session is open");
+  /** Refuses a frame whose time has not come or has passed. */
+  #checkTurn(frame: Frame): void {
+    const { type } = frame;
+    if (type === "ping" || type === "pong") return;
+    const answers = type === "opened" || type === "refused";
+    const opened = this.#peerMaxMessage !== undefined;
+    if (opened && answers) throw outOfTurn(frame, "the session is open");
+    if (!opened && !answers) throw outOfTurn(frame, "the session is not open yet");
+    if (this.#closeReceived !== undefined && type !== "ack") {
+      throw outOfTurn(frame, "the peer has closed");
     }
+  }
+
+  #takeOpened(opened: OpenedBody): void {
     this.#peerMaxMessage = opened.maxMessage;
     this.#opened.resolve(opened);
     this.#signalProgress();
   }
 
-  #takeRefused({ code, reason }: ReasonBody): void {
-    if (this.#peerMaxMessage !== undefined) {
-      throw new SessionError("protocol", "Cannot take refused frame: the session is open");
-    }
-    this.#fail(refusal(code, reason, this.#open.service, this.#connection));
-  }
-
   #takeClose(reason: ReasonBody): void {
-    this.#closeReceived ??= reason;
+    this.#closeReceived = reason;
     this.#signalArrival();
-    if (this.#closeSent) this.#end();
+    this.#signalProgress();
   }
 
   #acknowledged(ack: number, credit: number): void {
-    this.#sending.acknowledge(ack, credit);
-    this.#unackedSince = this.#sending.awaitsAck ? this.#clock.monotonic() : null;
+    this.#share.giveBack(this.#sending.acknowledge(ack, credit));
+    this.#watch.acknowledged(this.#sending.awaitsAck);
     this.#signalProgress();
     this.#pump();
   }
@@ -325,81 +399,43 @@ export class Session implements AsyncDisposable {
       const { ack, credit } = this.#receiving;
       channel.enqueue(encodeDataHeader(fragment.more, fragment.seq, ack, credit), fragment.bytes);
       this.#receiving.advertised();
-      if (this.#unackedSince === null) {
-        this.#unackedSince = this.#clock.monotonic();
-        this.#scheduleWatch();
-      }
+      this.#watch.sent();
     }
     if (this.#waitingForRoom) return;
     this.#waitingForRoom = true;
     channel.whenWritten().then(() => {
       this.#waitingForRoom = false;
+      if (this.#over) return;
+      this.#pump();
       this.#signalProgress();
-      if (!this.#over) this.#pump();
     });
   }
 
   #sendAck(): void {
     if (this.#over) return;
-    this.#advertise();
-  }
-
-  #advertise(): void {
     const { ack, credit } = this.#receiving;
     this.#connection.channel.enqueue(encodeAck(ack, credit));
     this.#receiving.advertised();
   }
 
-  /** One timer serves all calls of the next moments: it is not set anew for each of them. */
+  /** One timer serves all messages of the next moments: it is not set anew for each of them. */
   #delayAck(): void {
+    if (this.#over) return;
     this.#ackTimer ??= this.#clock.after(ACK_DELAY_MS, () => {
       this.#ackTimer = undefined;
       if (this.#receiving.ackPending) this.#sendAck();
     });
   }
 
-  /** Sets the timer for the next liveness decision, unless it is set for that moment or an earlier one. */
-  #scheduleWatch(): void {
-    if (this.#over) return;
-    const now = this.#clock.monotonic();
-    const step = livenessStep(this.#liveness, now);
-    const wait = step.action === "wait" ? step.ms : 0;
-    if (this.#watch !== undefined && this.#watchAt <= now + wait) return;
-    this.#watch?.[Symbol.dispose]();
-    this.#watchAt = now + wait;
-    this.#watch = this.#clock.after(wait, () => this.#checkLiveness());
+  #ping(): void {
+    this.#connection.channel.trim(); // a ping is only due when little is going on
+    this.#connection.channel.enqueue(encodePing("ping", this.#pingToken++ >>> 0));
   }
 
-  get #liveness() {
-    return {
-      heardAt: this.#heardAt,
-      unackedSince: this.#unackedSince,
-      pingedAt: this.#pingedAt,
-    };
-  }
-
-  #checkLiveness(): void {
-    this.#watch = undefined;
-    const now = this.#clock.monotonic();
-    const step = livenessStep(this.#liveness, now);
-    if (step.action === "dead") {
-      const seconds = (step.silentMs / 1000).toFixed(1);
-      this.#fail(
-        new SessionError("connection_lost", `Lost the connection: silent for ${seconds} s`),
-      );
-      return;
-    }
-    if (step.action === "ping") {
-      this.#pingedAt = now;
-      this.#connection.channel.enqueue(encodePing("ping", this.#pingToken++ >>> 0));
-    }
-    this.#scheduleWatch();
-  }
-
-  #streamEnded(): void {
-    if (this.#over) return;
-    if (this.#closeReceived !== undefined) this.#end();
-    else this.#fail(new SessionError("connection_lost", "Lost the connection: the peer is gone"));
+  #streamEnded(error: unknown): void {
+    // Once the peer has closed, and we have too, how its stream ends says nothing.
+    if (this.#closeReceived !== undefined && this.#closeSent) this.#end();
+    else this.#fail(translated(error));
   }
 
   #fail(error: Error): void {
@@ -412,10 +448,11 @@ export class Session implements AsyncDisposable {
   #end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#watch?.[Symbol.dispose]();
+    this.#watch[Symbol.dispose]();
     this.#ackTimer?.[Symbol.dispose]();
+    this.#share[Symbol.dispose]();
     this.#connection.channel.close();
-    this.#opened.reject(closedError());
+    this.#opened.reject(closed());
     this.#signalArrival();
     this.#signalProgress();
     this.#ended.resolve();
@@ -434,8 +471,28 @@ export class Session implements AsyncDisposable {
   }
 }
 
-function closedError(): SessionError {
-  return new SessionError("closed", "Cannot send: the session is closed");
+function closed(): SessionError {
+  return new SessionError("closed", "Cannot use the session: it is closed");
+}
+
+function gone(): SessionError {
+  return new SessionError("connection_lost", "Lost the connection: the peer is gone");
+}
+
+function silent(ms: number): SessionError {
+  const seconds = (ms / 1000).toFixed(1);
+  return new SessionError("connection_lost", `Lost the connection: silent for ${seconds} s`);
+}
+
+function outOfTurn(frame: Frame, state: string): SessionError {
+  return new SessionError("protocol", `Cannot take ${frame.type} frame: ${state}`);
+}
+
+function translated(error: unknown): Error {
+  if (error instanceof WireError) {
+    return new SessionError("protocol", error.message, { cause: error });
+  }
+  return error instanceof Error ? error : new Error(messageOf(error));
 }
 
 const REFUSALS: ReadonlySet<string> = new Set<SessionErrorCode>([
@@ -445,7 +502,7 @@ const REFUSALS: ReadonlySet<string> = new Set<SessionErrorCode>([
   "busy",
 ]);
 
-function refusal(code: string, reason: string, service: string, to: Connection): SessionError {
+function refusal({ code, reason }: ReasonBody, service: string, to: Connection): SessionError {
   const known = REFUSALS.has(code) ? code as SessionErrorCode : "protocol";
   return new SessionError(
     known,

@@ -7,6 +7,7 @@
  */
 
 import type { Bytes } from "../bytes.ts";
+import { formatHostPort, type HostPort } from "../identity/host_port.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import { TransportError, type TransportErrorCode } from "./errors.ts";
@@ -15,25 +16,12 @@ import type { PathLabel, Transport } from "./transport.ts";
 /** How long nothing is accepted after accepting failed: the reason rarely passes sooner. */
 const ACCEPT_RETRY_MS = 50;
 
-/** An address to connect to or listen on. */
-export interface HostPort {
-  /** A host name or an IP literal, without brackets. */
-  readonly host: string;
-  /** 0 to 65,535; 0 asks the system for a free port. */
-  readonly port: number;
-}
-
 /** A listening TCP socket, an async iterable of transports. */
 export interface TcpListener extends Disposable, AsyncIterable<Transport> {
   /** The address it listens on, with the actual port. */
   readonly address: HostPort;
   /** Stops listening. Accepted transports live on. */
   close(): void;
-}
-
-/** Returns `host:port`, an IPv6 literal in brackets. */
-export function formatHostPort({ host, port }: HostPort): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /**

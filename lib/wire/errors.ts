@@ -46,8 +46,11 @@ export type FrameErrorCode =
   /** A frame beyond its limit. */
   | "frame_too_long";
 
+/** What `endpoint_record.ts` refuses: a record that is not its peer's, or says what no record may say. */
+export type RecordErrorCode = "record_invalid";
+
 /** Every code of this layer. */
-export type WireErrorCode = MsgPackErrorCode | FieldErrorCode | FrameErrorCode;
+export type WireErrorCode = MsgPackErrorCode | FieldErrorCode | FrameErrorCode | RecordErrorCode;
 
 /** Where in the input it happened. */
 export interface WireErrorOptions extends TalosErrorOptions {

@@ -11,4 +11,6 @@ export const Label = {
   handshakeInitiator: "talos/1 handshake initiator",
   /** The responder's Ed25519 key over the handshake hash before its payload. */
   handshakeResponder: "talos/1 handshake responder",
+  /** A peer's Ed25519 key over the bytes of an endpoint record. */
+  endpointRecord: "talos/1 endpoint record",
 } as const;

@@ -18,8 +18,16 @@ export const PREFACE_BYTES = 8;
 /** The protocol version that this code speaks. */
 export const PROTOCOL_VERSION = 1;
 
-/** The lowest and highest version that this code speaks. */
-export const SUPPORTED_VERSIONS = { min: 1, max: 1 } as const;
+/** A range of protocol versions, both ends included. */
+export interface VersionRange {
+  /** The lowest. */
+  readonly min: number;
+  /** The highest. */
+  readonly max: number;
+}
+
+/** The versions that this code speaks. */
+export const SUPPORTED_VERSIONS: VersionRange = { min: 1, max: 1 };
 
 /** What a connection is for. The numbers are on the wire and never reused. */
 export const ConnectionKind = {
@@ -85,11 +93,14 @@ export function encodeVersionAnswer(): Bytes {
  * handshake message, and returns the versions it speaks. Null otherwise: no handshake message begins
  * with "TA", which as a length (21,569) is beyond the limit.
  */
-export function decodeVersionAnswer(
-  bytes: Uint8Array,
-): { readonly min: number; readonly max: number } | null {
-  if (bytes.length < PREFACE_BYTES || MAGIC.some((byte, at) => bytes[at] !== byte)) return null;
-  return { min: bytes[5]!, max: bytes[6]! };
+export function decodeVersionAnswer(bytes: Uint8Array): VersionRange | null {
+  if (bytes.length !== PREFACE_BYTES || !beginsWithMagic(bytes)) return null;
+  const [min, max, zero] = bytes.subarray(MAGIC.length);
+  return min! >= 1 && min! <= max! && zero === 0 ? { min: min!, max: max! } : null;
+}
+
+function beginsWithMagic(bytes: Uint8Array): boolean {
+  return MAGIC.every((byte, at) => bytes[at] === byte);
 }
 
 function checkMagic(bytes: Uint8Array): void {
@@ -99,7 +110,7 @@ function checkMagic(bytes: Uint8Array): void {
       `Cannot read preface: length is ${bytes.length}, expected ${PREFACE_BYTES}`,
     );
   }
-  if (MAGIC.some((byte, at) => bytes[at] !== byte)) {
+  if (!beginsWithMagic(bytes)) {
     throw new WireError("preface_invalid", 'Cannot read preface: it does not begin with "TALOS"');
   }
 }

@@ -21,13 +21,13 @@ import { McpHost } from "../../mcp/mcp_host.ts";
 import { resolveProgram } from "../../mcp/program.ts";
 import { McpService } from "../../mcp/serve.ts";
 import { SESSION_ID_BYTES } from "../../session/bodies.ts";
+import { stopSignal } from "../../stop_signal.ts";
 import type { TcpListener } from "../../transport/tcp.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { isExecutable } from "../executable.ts";
 import { listenFrom } from "../listen.ts";
 import { fullPeerId } from "../peer_argument.ts";
-import { stopSignal } from "../stop_signal.ts";
 
 /** The options of `talos mcp-serve`. */
 export interface McpServeOptions {

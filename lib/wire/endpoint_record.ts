@@ -1,0 +1,162 @@
+/**
+ * Endpoint records: where a peer's service can be reached, signed by the peer.
+ *
+ * A record travels as its exact bytes and their signature; it is verified before it is decoded, and
+ * never encoded again. A registry keeps and hands out records, and can neither make nor change one. Of
+ * two records of a peer's service the one with the greater `seq` counts; time never causes a refusal,
+ * it only says when a record is no longer worth trying.
+ */
+
+import type { Bytes } from "../bytes.ts";
+import { ED25519_SIGNATURE_BYTES, verify } from "../crypto/ed25519.ts";
+import { formatHostPort, type HostPort, parseHostPort } from "../identity/host_port.ts";
+import { isIpLiteral, scopeOf } from "../identity/ip_address.ts";
+import type { LocalIdentity } from "../identity/local_identity.ts";
+import { parseServiceName, type ServiceName } from "../identity/names.ts";
+import { parsePeerId, type PeerId, publicKeyOf } from "../identity/peer_id.ts";
+import {
+  MAX_ENDPOINT_ADDRESSES,
+  MAX_ENDPOINT_RECORD_BYTES,
+  MAX_ENDPOINT_TTL_S,
+  MAX_NAME_BYTES,
+} from "../limits.ts";
+import { WireError } from "./errors.ts";
+import { Fields } from "./fields.ts";
+import { Label } from "./labels.ts";
+import { decode, encode } from "./msgpack.ts";
+
+/** What a record says. */
+export interface EndpointRecord {
+  /** Whose service it is; also who signed. */
+  readonly peer: PeerId;
+  /** The service. */
+  readonly service: ServiceName;
+  /** What the peer calls itself. Others may call themselves the same. */
+  readonly name: string;
+  /** The process that serves: 16 random bytes. */
+  readonly instance: Bytes;
+  /** Where it listens, as IP literals, best first. Empty when it can only be reached by relay. */
+  readonly addresses: readonly HostPort[];
+  /** The registries that relay to it, `HOST:PORT`. */
+  readonly relays: readonly string[];
+  /** The protocol versions it speaks. */
+  readonly min: number;
+  /** The protocol versions it speaks. */
+  readonly max: number;
+  /** Greater than that of every earlier record of this service: milliseconds, or one more than the last. */
+  readonly seq: number;
+  /** When it was made, Unix time in milliseconds. */
+  readonly issuedAt: number;
+  /** For how many seconds it is worth trying; 0 withdraws the service. */
+  readonly ttlSeconds: number;
+}
+
+/** A record as it travels. */
+export interface SignedEndpointRecord {
+  /** The record's exact bytes. */
+  readonly record: Bytes;
+  /** The 64-byte signature of its peer over them. */
+  readonly signature: Bytes;
+}
+
+const INSTANCE_BYTES = 16;
+const MAX_RELAYS = 4;
+const MAX_RELAY_BYTES = 256;
+const MAX_ADDRESS_BYTES = 64;
+const MAX_SERVICE_BYTES = 80;
+
+/** Returns `record` signed by its peer. Throws TypeError when `identity` is another's. */
+export function signEndpointRecord(
+  identity: LocalIdentity,
+  record: EndpointRecord,
+): SignedEndpointRecord {
+  if (record.peer !== identity.peerId) throw new TypeError("Cannot sign for another peer");
+  const bytes = encode({
+    peer: record.peer,
+    service: record.service,
+    name: record.name,
+    instance: record.instance,
+    addresses: record.addresses.map(formatHostPort),
+    relays: [...record.relays],
+    min: record.min,
+    max: record.max,
+    seq: record.seq,
+    issued_at: record.issuedAt,
+    ttl: record.ttlSeconds,
+  });
+  return { record: bytes, signature: identity.sign(Label.endpointRecord, bytes) };
+}
+
+/**
+ * Verifies and reads a record that is said to be of `peer`. Throws WireError `record_invalid` when the
+ * signature does not verify or the record is of somebody else, and others for what does not decode.
+ */
+export function openEndpointRecord(
+  peer: PeerId,
+  { record, signature }: SignedEndpointRecord,
+): EndpointRecord {
+  if (record.length > MAX_ENDPOINT_RECORD_BYTES) {
+    throw invalid(`it has ${record.length} bytes, the limit is ${MAX_ENDPOINT_RECORD_BYTES}`);
+  }
+  if (!verify(Label.endpointRecord, publicKeyOf(peer), record, signature)) {
+    throw invalid("its signature does not verify");
+  }
+  const fields = new Fields(decode(record), "ENDPOINT");
+  const decoded: EndpointRecord = {
+    peer: parsed("peer", () => parsePeerId(fields.str("peer", { max: MAX_ADDRESS_BYTES }))),
+    service: parsed(
+      "service",
+      () => parseServiceName(fields.str("service", { max: MAX_SERVICE_BYTES })),
+    ),
+    name: fields.str("name", { max: MAX_NAME_BYTES }),
+    instance: fields.bin("instance", INSTANCE_BYTES),
+    addresses: fields.strings("addresses", {
+      maxItems: MAX_ENDPOINT_ADDRESSES,
+      maxLength: MAX_ADDRESS_BYTES,
+    }).map(parseAddress),
+    relays: fields.strings("relays", { maxItems: MAX_RELAYS, maxLength: MAX_RELAY_BYTES }),
+    min: fields.uint("min", { min: 1, max: 255 }),
+    max: fields.uint("max", { min: 1, max: 255 }),
+    seq: fields.uint("seq", { min: 1 }),
+    issuedAt: fields.uint("issued_at"),
+    ttlSeconds: fields.uint("ttl", { max: MAX_ENDPOINT_TTL_S }),
+  };
+  if (decoded.peer !== peer) throw invalid(`it is of ${decoded.peer}, not of ${peer}`);
+  return decoded;
+}
+
+/** Reads a signed record out of a message's fields. Throws WireError. */
+export function signedRecordOf(fields: Fields): SignedEndpointRecord {
+  return {
+    record: fields.bin("record", { max: MAX_ENDPOINT_RECORD_BYTES }),
+    signature: fields.bin("signature", ED25519_SIGNATURE_BYTES),
+  };
+}
+
+function parseAddress(text: string): HostPort {
+  const address = parsed("addresses", () => parseHostPort(text));
+  if (!isIpLiteral(address.host)) throw invalid("an address is no IP literal");
+  if (scopeOf(address.host) === "unusable") {
+    throw invalid("an address is unspecified, multicast or reserved");
+  }
+  return address;
+}
+
+function parsed<T>(field: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    if (cause instanceof WireError) throw cause;
+    throw new WireError(
+      "record_invalid",
+      `Cannot read the endpoint record: its ${field} is invalid`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function invalid(state: string): WireError {
+  return new WireError("record_invalid", `Cannot accept the endpoint record: ${state}`);
+}
