@@ -3,17 +3,25 @@
  * Runs under the Deno that runs this, so a machine with only one Deno needs no other.
  */
 
+import { fileURLToPath } from "node:url";
 import { ROOT } from "./source_files.ts";
 
 /** The program and the arguments that come before those of `talos`. */
-export const TALOS: readonly [string, ...string[]] = [
-  Deno.execPath(),
-  "run",
-  "--allow-all",
-  "--no-check",
-  `--config=${new URL("deno.json", ROOT).pathname}`,
-  new URL("main.ts", ROOT).pathname,
-];
+export const TALOS: readonly [string, ...string[]] = fromSource("main.ts");
+
+/** The program and the arguments that come before those of `talos-server`. */
+export const TALOS_SERVER: readonly [string, ...string[]] = fromSource("registry/main.ts");
+
+function fromSource(main: string): readonly [string, ...string[]] {
+  return [
+    Deno.execPath(),
+    "run",
+    "--allow-all",
+    "--no-check",
+    `--config=${fileURLToPath(new URL("deno.json", ROOT))}`,
+    fileURLToPath(new URL(main, ROOT)),
+  ];
+}
 
 /** What a command that ended printed. */
 export interface Finished {
@@ -22,12 +30,22 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Runs `talos` with `args` to its end. `env` is added to a minimal environment. */
+/** How a process is run. */
+export interface RunOptions {
+  /** What is added to a minimal environment. */
+  readonly env?: Record<string, string>;
+  /** What it reads. */
+  readonly stdin?: string;
+  /** The program and what comes before its arguments: `talos` unless told otherwise. */
+  readonly command?: readonly [string, ...string[]];
+}
+
+/** Runs `talos` with `args` to its end. */
 export async function runTalosProcess(
   args: readonly string[],
-  options: { readonly env?: Record<string, string>; readonly stdin?: string } = {},
+  options: RunOptions = {},
 ): Promise<Finished> {
-  const [program, ...before] = TALOS;
+  const [program, ...before] = options.command ?? TALOS;
   const child = new Deno.Command(program, {
     args: [...before, ...args],
     env: environment(options.env),
@@ -45,15 +63,17 @@ export async function runTalosProcess(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-/** A `talos mcp-serve` that is ready. */
-export interface RunningHost extends AsyncDisposable {
+/** A long-running process that is ready. */
+export interface RunningProcess extends AsyncDisposable {
   /** Its process id. */
   readonly pid: number;
   /** The port it listens on. */
   readonly port: number;
+  /** The `ready` event that it printed. */
+  readonly ready: Readonly<Record<string, unknown>>;
   /** What it wrote to stderr so far. */
   readonly log: () => string;
-  /** Resolves when a line of its log contains `part`. */
+  /** Resolves when a line of its log contains `part`, or when its log has ended. */
   readonly logged: (part: string) => Promise<void>;
   /** Resolves with its exit status when it has ended. */
   readonly exited: Promise<number>;
@@ -61,15 +81,37 @@ export interface RunningHost extends AsyncDisposable {
   readonly signal: (signal: Deno.Signal) => void;
 }
 
+/** A `talos mcp-serve` that is ready. */
+export type RunningHost = RunningProcess;
+
 /** Starts `talos mcp-serve` with `args` on a free port and waits until it is ready. Throws if it ends. */
 export async function startHost(
   home: string,
   args: readonly string[],
   env?: Record<string, string>,
 ): Promise<RunningHost> {
-  const [program, ...before] = TALOS;
+  const words = ["--home", home, "--json", "mcp-serve", "--port", "0", ...args];
+  return await startReady([...TALOS, ...words], env);
+}
+
+/** Starts `talos-server` with `args` on a free port and waits until it is ready. Throws if it ends. */
+export async function startServer(
+  dataDir: string,
+  args: readonly string[] = [],
+  env?: Record<string, string>,
+): Promise<RunningProcess> {
+  const words = ["--data-dir", dataDir, "--json", "--port", "0", ...args];
+  return await startReady([...TALOS_SERVER, ...words], env);
+}
+
+/** Starts `argv`, which prints a `ready` event as its first line, and waits for that. Throws if it ends. */
+export async function startReady(
+  argv: readonly [string, ...string[]],
+  env?: Record<string, string>,
+): Promise<RunningProcess> {
+  const [program, ...args] = argv;
   const child = new Deno.Command(program, {
-    args: [...before, "--home", home, "--json", "mcp-serve", "--port", "0", ...args],
+    args,
     env: environment(env),
     clearEnv: true,
     stdin: "null",
@@ -82,16 +124,17 @@ export async function startHost(
   const printing = out.readFrom(child.stdout);
   const exited = child.status.then(({ code }) => code);
   await Promise.race([out.contains("\n"), exited]);
-  const ready = out.text.split("\n")[0] ?? "";
-  if (ready === "") {
+  const line = out.text.split("\n")[0] ?? "";
+  if (line === "") {
     await logging;
     await printing;
-    throw new Error(`talos mcp-serve ended before it was ready:\n${log.text}`);
+    throw new Error(`${args.join(" ")} ended before it was ready:\n${log.text}`);
   }
-  const { port } = JSON.parse(ready);
+  const ready = JSON.parse(line);
   return {
     pid: child.pid,
-    port,
+    port: ready.port,
+    ready,
     log: () => log.text,
     logged: (part) => log.contains(part),
     exited,

@@ -1,4 +1,3 @@
-/** The version of this program: the one place that names it besides deno.json. */
+/** The version of this program, which is that of `talos-server` too. */
 
-/** The program's version (https://semver.org). */
-export const VERSION = "0.1.0";
+export { VERSION } from "../version.ts";

@@ -13,7 +13,7 @@ import { corruptedAccess, parseAccess, serialiseAccess } from "./access_format.t
 import { readFileBounded, unusable, writeFileAtomic } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
 import { withFileLock } from "./file_lock.ts";
-import { permissionFault, WRITABLE_BY_OTHERS } from "./file_permissions.ts";
+import { ownUid, permissionFault, WRITABLE_BY_OTHERS } from "./file_permissions.ts";
 import type { HomePaths } from "./home.ts";
 
 /**
@@ -77,7 +77,7 @@ export async function updateAccess(
 }
 
 function requireOwnersAlone(path: string, info: Deno.FileInfo): void {
-  const uid = Deno.build.os === "windows" ? null : Deno.uid();
+  const uid = ownUid();
   const fault = permissionFault(path, info, WRITABLE_BY_OTHERS, uid);
   if (fault === null) return;
   throw new IdentityError("access_permissions", `Cannot trust ${path}: ${fault.state}`, {

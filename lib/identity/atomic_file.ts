@@ -35,7 +35,7 @@ export async function writeFileAtomic(
   bytes: Uint8Array,
   mode = PRIVATE_FILE_MODE,
 ): Promise<void> {
-  const [directory, name] = splitPath(path);
+  const [directory, name] = splitPath(Deno.build.os, path);
   const temporary = await createTemporary(directory, name, mode);
   try {
     try {

@@ -77,13 +77,25 @@ export type HomeErrorCode =
   /** A file is a directory, a pipe, a socket or a device. */
   | "file_irregular";
 
+/** What is remembered in `talos.db`. */
+export type DatabaseErrorCode =
+  /** The database cannot be opened, or is of a newer version. */
+  | "database_unusable"
+  /** The name or the peer has a contact already. */
+  | "contact_exists"
+  /** No contact has the name. */
+  | "contact_unknown"
+  /** Several contacts begin with what was typed. */
+  | "contact_ambiguous";
+
 /** Every code of this layer. */
 export type IdentityErrorCode =
   | WalletErrorCode
   | PassphraseErrorCode
   | NameErrorCode
   | AccessErrorCode
-  | HomeErrorCode;
+  | HomeErrorCode
+  | DatabaseErrorCode;
 
 /** A deliberate error of the identity layer. */
 export class IdentityError extends TalosError<IdentityErrorCode> {}

@@ -33,10 +33,13 @@ export function joinPath(os: OperatingSystem, path: string, ...names: readonly s
 
 /**
  * Returns the directory part of `path`, its last separator included (`./` where it has none), and the
- * name behind it. For the system at hand; on Windows both separators count.
+ * name behind it. On Windows both separators count.
  */
-export function splitPath(path: string): [directory: string, name: string] {
-  const pattern = Deno.build.os === "windows" ? /^(.*[\\/])?([^\\/]*)$/s : /^(.*\/)?([^/]*)$/s;
+export function splitPath(
+  os: OperatingSystem,
+  path: string,
+): [directory: string, name: string] {
+  const pattern = os === "windows" ? /^(.*[\\/])?([^\\/]*)$/s : /^(.*\/)?([^/]*)$/s;
   const [, directory = "./", name = ""] = pattern.exec(path) ?? [];
   return [directory, name];
 }

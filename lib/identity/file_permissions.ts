@@ -19,6 +19,11 @@ export const ACCESSIBLE_BY_OTHERS = 0o077;
 /** Write access of group or others. */
 export const WRITABLE_BY_OTHERS = 0o022;
 
+/** Returns the user that runs this process; null on Windows, which has no such number. */
+export function ownUid(): number | null {
+  return Deno.build.os === "windows" ? null : Deno.uid();
+}
+
 /**
  * Returns what is wrong with a file, or null: it belongs to another user than `uid`, or its mode has a
  * bit of `forbidden`.

@@ -12,7 +12,12 @@ import type { Log } from "../log.ts";
 import { PRIVATE_DIRECTORY_MODE, unusable } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
 import { isAbsolutePath, joinPath, type OperatingSystem } from "./file_path.ts";
-import { ACCESSIBLE_BY_OTHERS, permissionFault, WRITABLE_BY_OTHERS } from "./file_permissions.ts";
+import {
+  ACCESSIBLE_BY_OTHERS,
+  ownUid,
+  permissionFault,
+  WRITABLE_BY_OTHERS,
+} from "./file_permissions.ts";
 
 /** Where everything of one identity lies. */
 export interface HomePaths {
@@ -98,7 +103,7 @@ export function homePaths(
  */
 export async function ensureHome(paths: HomePaths, log: Log): Promise<void> {
   const info = await makeDirectory(paths.home);
-  const uid = Deno.build.os === "windows" ? null : Deno.uid();
+  const uid = ownUid();
   const open = permissionFault(paths.home, info, ACCESSIBLE_BY_OTHERS, uid);
   if (open === null) return;
   const writable = permissionFault(paths.home, info, WRITABLE_BY_OTHERS, uid);

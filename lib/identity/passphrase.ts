@@ -16,7 +16,12 @@ import { MAX_PASSPHRASE_BYTES } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { readOpenFile } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
-import { ACCESSIBLE_BY_OTHERS, permissionFault, WRITABLE_BY_OTHERS } from "./file_permissions.ts";
+import {
+  ACCESSIBLE_BY_OTHERS,
+  ownUid,
+  permissionFault,
+  WRITABLE_BY_OTHERS,
+} from "./file_permissions.ts";
 import type { Environment } from "./home.ts";
 import { readHiddenLine, type Terminal } from "./terminal.ts";
 
@@ -141,7 +146,7 @@ async function readPassphraseFile(path: string, log: Log): Promise<string> {
  * only warned about, since containers mount secrets so; the wallet itself is still private.
  */
 function checkFile(path: string, info: Deno.FileInfo, log: Log): void {
-  const uid = Deno.build.os === "windows" ? null : Deno.uid();
+  const uid = ownUid();
   // A secret that the administrator provides belongs to root.
   const owner = info.uid === 0 ? 0 : uid;
   const writable = permissionFault(path, info, WRITABLE_BY_OTHERS, owner);

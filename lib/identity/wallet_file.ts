@@ -13,7 +13,7 @@ import type { Log } from "../log.ts";
 import { PRIVATE_FILE_MODE, readFileBounded, unusable, writeFileAtomic } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
 import { withFileLock } from "./file_lock.ts";
-import { ACCESSIBLE_BY_OTHERS, permissionFault } from "./file_permissions.ts";
+import { ACCESSIBLE_BY_OTHERS, ownUid, permissionFault } from "./file_permissions.ts";
 import { ensureHome, exists, type HomePaths } from "./home.ts";
 import type { PassphraseSource } from "./passphrase.ts";
 import type { PeerId } from "./peer_id.ts";
@@ -119,7 +119,7 @@ async function readWalletText(path: string): Promise<string | null> {
 }
 
 function requirePrivate(path: string, info: Deno.FileInfo): void {
-  const uid = Deno.build.os === "windows" ? null : Deno.uid();
+  const uid = ownUid();
   const fault = permissionFault(path, info, ACCESSIBLE_BY_OTHERS, uid);
   if (fault === null) return;
   throw new IdentityError("wallet_permissions", `Cannot use the wallet ${path}: ${fault.state}`, {

@@ -98,12 +98,13 @@ class Watch implements AccessWatch {
   };
 
   async #follow(): Promise<void> {
-    const [, name] = splitPath(this.#paths.access);
+    const nameOf = (path: string) => splitPath(Deno.build.os, path)[1];
+    const name = nameOf(this.#paths.access);
     try {
       for await (const event of this.#watcher) {
         // Names alone: some systems report paths with their symbolic links resolved. A rescan means
         // that the system lost events.
-        const ours = event.paths.some((path) => splitPath(path)[1] === name);
+        const ours = event.paths.some((path) => nameOf(path) === name);
         if (ours || event.flag === "rescan") await this.#reread();
       }
     } catch (error) {

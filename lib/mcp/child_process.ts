@@ -37,6 +37,7 @@ export class ChildProcess {
   /** Resolves when the child has ended. */
   readonly exited: Promise<ChildExit>;
   #stdinClosed = false;
+  #runs = true;
   #ending: Promise<ChildExit> | undefined;
 
   /** Spawns what `plan` says. Throws McpError `command_not_found` or `spawn_failed`. */
@@ -47,7 +48,10 @@ export class ChildProcess {
     this.#stderr = new OutputPipe(this.#process.stderr);
     this.#stdin = this.#process.stdin.getWriter();
     this.#stdin.closed.catch(() => {}); // write() reports it
-    this.exited = this.#process.status.then(({ code, signal }) => ({ code, signal }));
+    this.exited = this.#process.status.then(({ code, signal }) => {
+      this.#runs = false;
+      return { code, signal };
+    });
   }
 
   /** The child's process id. */
@@ -106,7 +110,13 @@ export class ChildProcess {
   }
 
   #signalTree(force: boolean): void {
-    const signal = treeSignal(this.#os, this.pid, force);
+    const signal = treeSignal(this.#os, {
+      pid: this.pid,
+      childRuns: this.#runs,
+      force,
+      systemRoot: this.#os === "windows" ? Deno.env.get("SystemRoot") : undefined,
+    });
+    if (signal === null) return;
     if (signal.how === "command") {
       const [program, ...args] = signal.argv;
       new Deno.Command(program, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();

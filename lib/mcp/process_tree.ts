@@ -15,12 +15,29 @@ export type TreeSignal =
   /** Run this program. */
   | { readonly how: "command"; readonly argv: readonly [string, ...string[]] };
 
-/** Returns how the tree under `pid` is ended on `os`, by force or asking first. */
-export function treeSignal(os: string, pid: number, force: boolean): TreeSignal {
-  if (os === "windows") {
-    return { how: "command", argv: ["taskkill", "/T", "/F", "/PID", String(pid)] };
-  }
-  return { how: "group", group: pid, signal: force ? "SIGKILL" : "SIGTERM" };
+/** What {@link treeSignal} needs to know. */
+export interface TreeFacts {
+  /** The child's process id. */
+  readonly pid: number;
+  /** Whether the child itself has not ended yet. */
+  readonly childRuns: boolean;
+  /** Not asking first. */
+  readonly force: boolean;
+  /** Where Windows lies: `%SystemRoot%`. */
+  readonly systemRoot?: string | undefined;
+}
+
+/**
+ * Returns how the tree under a child is ended on `os`; null when there is no way. A group outlives the
+ * child that led it. A tree does not: once the child is gone, Windows may give its id to somebody else.
+ */
+export function treeSignal(os: string, facts: TreeFacts): TreeSignal | null {
+  const { pid, childRuns, force, systemRoot = "C:\\Windows" } = facts;
+  if (os !== "windows") return { how: "group", group: pid, signal: force ? "SIGKILL" : "SIGTERM" };
+  if (!childRuns) return null;
+  // By its full path: a program of that name in the current directory is not meant.
+  const taskkill = `${systemRoot}\\System32\\taskkill.exe`;
+  return { how: "command", argv: [taskkill, "/T", "/F", "/PID", String(pid)] };
 }
 
 /** Tells whether a child on `os` leads a process group of its own: `detached` of `Deno.Command`. */

@@ -51,7 +51,9 @@ async function answer(
     return { id, result: await run(params) };
   } catch (error) {
     const code = error instanceof TalosError ? error.code : "internal";
-    return { id, error: { code, message: printable(messageOf(error), MAX_TEXT_CHARACTERS) } };
+    // Cutting may leave half of a surrogate pair.
+    const text = printable(messageOf(error), MAX_TEXT_CHARACTERS).toWellFormed();
+    return { id, error: { code, message: text } };
   }
 }
 

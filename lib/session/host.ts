@@ -23,7 +23,11 @@ import { decodeOpen, encodeReason, type OpenBody, type ReasonBody } from "./bodi
 import type { Connection } from "./connection.ts";
 import { SessionError } from "./errors.ts";
 import { respond } from "./handshake.ts";
+import { ReplayBudget } from "./replay_budget.ts";
 import { Session } from "./session.ts";
+
+/** The longest record in which a peer may ask for something: an OPEN has about 200 bytes. */
+const MAX_FIRST_RECORD_BYTES = STRANGER_BYTES / 4;
 
 /** What a host answers to an OPEN. */
 export type OpenDecision =
@@ -56,6 +60,8 @@ export interface HostOptions {
   readonly knows: (peer: PeerId) => boolean;
   /** Decides about one session. */
   readonly decide: (peer: PeerId, open: OpenBody) => OpenDecision;
+  /** Bounds what all sessions of the process hold; the host makes its own by default. */
+  readonly budget?: ReplayBudget;
 }
 
 /** A session that a host runs. */
@@ -73,6 +79,7 @@ export interface HostedSession {
 /** Accepts connections and runs the sessions that are granted. */
 export class Host implements AsyncDisposable {
   readonly #options: HostOptions;
+  readonly #budget: ReplayBudget;
   readonly #halfOpen = new HalfOpenLimiter();
   readonly #ephemerals = new RecentEphemerals();
   readonly #strangers = new Set<PeerId>();
@@ -84,6 +91,7 @@ export class Host implements AsyncDisposable {
   /** Makes a host that accepts nothing until {@link accept} is called. */
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#budget = options.budget ?? new ReplayBudget();
   }
 
   /** The sessions that run now. */
@@ -132,37 +140,42 @@ export class Host implements AsyncDisposable {
   }
 
   async #live(transport: Transport, place: Disposable): Promise<void> {
-    const { clock, log } = this.#options;
     const connection = await respond(transport, {
       ...this.#options,
       kind: ConnectionKind.peer,
       refuse: (peer) => this.#strangers.has(peer) ? "busy" : null,
       firstSeen: (key) => this.#ephemerals.firstSeen(key),
     });
-    const { peer } = connection;
-    const stranger = !this.#options.knows(peer);
-    if (stranger) this.#strangers.add(peer);
+    const { clock } = this.#options;
+    const leaveBy = clock.monotonic() + STRANGER_TIMEOUT_MS;
     try {
       const open = await within(clock, STRANGER_TIMEOUT_MS, readOpen(connection), null);
       if (open === null) throw new SessionError("protocol", "The peer asked for nothing in time");
-      const decision = this.#options.decide(peer, open);
+      if (this.#closing) return;
+      using seat = this.#seat(connection.peer);
+      const decision = seat === null ? ONE_AT_A_TIME : this.#options.decide(connection.peer, open);
       if (decision.granted) {
         place[Symbol.dispose]();
         this.#pending.delete(transport);
         await this.#run(connection, open, decision);
       } else {
-        log.warn("refused", {
-          peer,
-          service: open.service,
-          code: decision.code,
-          path: describePath(connection.path),
-        });
-        await this.#refuse(connection, decision);
+        this.#reportRefusal(connection, open, decision);
+        await this.#refuse(connection, decision, leaveBy - clock.monotonic());
       }
     } finally {
-      if (stranger) this.#strangers.delete(peer);
       connection.channel.close();
     }
+  }
+
+  /**
+   * Returns what a peer occupies while it is here; null when it is a stranger and here already. Asked once
+   * the first record has decrypted: a replayed handshake occupies nothing.
+   */
+  #seat(peer: PeerId): Disposable | null {
+    if (this.#options.knows(peer)) return { [Symbol.dispose]() {} };
+    if (this.#strangers.has(peer)) return null;
+    this.#strangers.add(peer);
+    return { [Symbol.dispose]: () => void this.#strangers.delete(peer) };
   }
 
   async #run(
@@ -171,7 +184,13 @@ export class Host implements AsyncDisposable {
     { service, maxMessage, run }: OpenDecision & { granted: true },
   ): Promise<void> {
     const { clock, instance } = this.#options;
-    const session = Session.accept(connection, open, { instance, service, maxMessage }, clock);
+    const session = Session.accept(
+      connection,
+      open,
+      { instance, service, maxMessage },
+      clock,
+      this.#budget,
+    );
     const hosted = { session, peer: connection.peer, service, since: clock.now() };
     this.#sessions.add(hosted);
     try {
@@ -189,15 +208,14 @@ export class Host implements AsyncDisposable {
   }
 
   /** Says no, and reads on until the peer has heard it: closing at once could destroy the answer. */
-  async #refuse(connection: Connection, reason: ReasonBody): Promise<void> {
-    const { channel } = connection;
+  async #refuse({ channel }: Connection, reason: ReasonBody, patienceMs: number): Promise<void> {
     channel.enqueue(encodeReason("refused", reason));
-    await within(
-      this.#options.clock,
-      STRANGER_TIMEOUT_MS,
-      channel.drain(STRANGER_BYTES),
-      undefined,
-    );
+    const { clock } = this.#options;
+    await within(clock, Math.max(0, patienceMs), channel.drain(STRANGER_BYTES), undefined);
+  }
+
+  #reportRefusal({ peer, path }: Connection, { service }: OpenBody, { code }: ReasonBody): void {
+    this.#options.log.warn("refused", { peer, service, code, path: describePath(path) });
   }
 
   #report(transport: Transport, error: unknown): void {
@@ -212,13 +230,21 @@ export class Host implements AsyncDisposable {
   }
 }
 
+/** What a stranger hears whose first connection is still here. */
+const ONE_AT_A_TIME = {
+  granted: false,
+  code: "busy",
+  reason: "this peer is not authorised for anything here and is connected already",
+} as const;
+
+/** Reads the first record, which must be a short one: nothing is known of the peer yet but who it is. */
 async function readOpen({ channel }: Connection): Promise<OpenBody> {
-  let frame = channel.nextFrame();
+  let frame = channel.nextFrame(MAX_FIRST_RECORD_BYTES);
   while (frame === null) {
     if (!await channel.fill()) {
       throw new SessionError("connection_lost", "The peer left before it asked for anything");
     }
-    frame = channel.nextFrame();
+    frame = channel.nextFrame(MAX_FIRST_RECORD_BYTES);
   }
   const decoded = decodeFrame(frame);
   if (decoded.type !== "open") {

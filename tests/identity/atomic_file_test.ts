@@ -188,9 +188,12 @@ Deno.test("joinPath(), splitPath() and isAbsolutePath() follow the system they a
   assert.equal(isAbsolutePath("windows", "\\\\server\\share"), true);
   assert.equal(isAbsolutePath("windows", "C:a"), false);
   assert.equal(isAbsolutePath("windows", "\\a"), false);
-  assert.deepEqual(splitPath("/a/b"), ["/a/", "b"]);
-  assert.deepEqual(splitPath("b"), ["./", "b"]);
-  assert.deepEqual(splitPath("/b"), ["/", "b"]);
+  assert.deepEqual(splitPath("linux", "/a/b"), ["/a/", "b"]);
+  assert.deepEqual(splitPath("linux", "b"), ["./", "b"]);
+  assert.deepEqual(splitPath("linux", "/b"), ["/", "b"]);
+  assert.deepEqual(splitPath("darwin", "/a/b\\c"), ["/a/", "b\\c"]);
+  assert.deepEqual(splitPath("windows", "C:\\a/b\\c"), ["C:\\a/b\\", "c"]);
+  assert.deepEqual(splitPath("windows", "c"), ["./", "c"]);
 });
 
 Deno.test("permissionFault() says who can do what, and what to run", () => {

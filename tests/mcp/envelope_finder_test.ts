@@ -69,7 +69,7 @@ Deno.test("EnvelopeFinder finds the same when the line comes in pieces of any si
 
 Deno.test("EnvelopeFinder copies the id when it finds one", () => {
   const finder = new EnvelopeFinder();
-  const line = utf8('{"id":17}');
+  const line = utf8('{"id":17,"method":"something else"}');
   finder.feed(line);
   line.fill(0);
   assert.deepEqual(finder.id?.token, utf8("17"));

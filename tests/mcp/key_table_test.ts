@@ -69,6 +69,8 @@ Deno.test("KeyTable compares what keys stand for when they hold escapes", () => 
     ["ä€", "\\u00e4\\u20AC"],
     ["😀", "\\ud83d\\ude00"],
     ["x😀", "x\\uD83D\\uDE00"],
+    ["\\ud83d\\u0061", "\\uD83Da"],
+    ["\\ud83d\\ud83d\\ude00", "\\ud83d😀"],
   ];
   for (const hash of [SEEDED, COLLIDING]) {
     const table = new KeyTable(hash);
@@ -78,6 +80,19 @@ Deno.test("KeyTable compares what keys stand for when they hold escapes", () => 
         assert.equal(violation(() => addAll(table, keys))?.reason, "duplicate_key", `${pair}`);
       }
       addAll(table, [...distinct(padding), "a", "\\\\u0061", "\\u0062", "\\ud83d", "\\ude00"]);
+      addAll(table, [...distinct(padding), "\\ud83d\\u0061", "\\ud83d\\u0062", "\\ud83d\\n"]);
+    }
+  }
+});
+
+Deno.test("KeyTable still knows the first escaped key when many long ones follow", () => {
+  for (const hash of [SEEDED, COLLIDING]) {
+    for (const count of [20, 60]) {
+      const keys = Array.from({ length: count }, (_, i) => `\\n${"x".repeat(40)}${i}`);
+      addAll(new KeyTable(hash), keys);
+      keys.push(keys[0]!);
+      const found = violation(() => addAll(new KeyTable(hash), keys));
+      assert.equal(found?.reason, "duplicate_key", `${count}`);
     }
   }
 });

@@ -43,6 +43,9 @@ Deno.test("parseMessageId() returns null when a token is no string, no number or
   ) {
     assert.equal(key(token), null, token);
   }
+  for (const token of ['"a"b"', '"\x01"', '"\t"', "1\r2", "-", "+1", "1e5000000000x"]) {
+    assert.equal(key(token), null, token);
+  }
   assert.equal(parseMessageId(fromHex("22ff22")), null);
   assert.equal(key("1".repeat(1024))?.length, 1026);
   assert.equal(key("1".repeat(1025)), null);

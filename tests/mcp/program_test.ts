@@ -184,6 +184,8 @@ Deno.test("resolveProgram() refuses an argument of a script when cmd.exe may act
 Deno.test("resolveProgram() refuses on windows what cannot be started or has another name", () => {
   const script = refused("program_type", "windows", { words: ["C:\\tools\\server.js"] });
   assert.ok(script.hints.some((hint) => hint.includes("node server.js")));
+  // What Windows would open with another program is not looked for, whatever PATHEXT says.
+  refused("command_not_found", "windows", { words: ["server"] });
   // BatBadBut's second round, CVE-2024-43402: Windows drops what is at the end.
   for (const name of ["npx.cmd.", "npx.cmd ", "npx.cmd...", "npx.", "C:\\tools\\uvx.bat .", "."]) {
     refused("program_type", "windows", { words: [name, "%x%"] });

@@ -42,6 +42,7 @@ export const MALFORMED: Corpus = {
       // The smuggled request: one message to a JSON parser, three lines to many line readers.
       ['{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":\r[]\r}}', 54],
       [`\r${PING}`, 0],
+      [`[${PING}]\r`, PING.length + 2],
       [`${PING}\r`, PING.length],
       [`${PING}\r\r`, PING.length],
       ['{\r"jsonrpc":"2.0","id":1,"method":"ping"}', 1],
@@ -105,6 +106,8 @@ export const MALFORMED: Corpus = {
       [raw(call('{"a":"').slice(0, -2), fromHex("eda080"), '"}}}'), ARGUMENTS + 6],
       [raw(call('{"a":"').slice(0, -2), fromHex("f4908080"), '"}}}'), ARGUMENTS + 6],
       [raw(call('{"a":"ä').slice(0, -2), fromHex("fe"), '"}}}'), ARGUMENTS + 8],
+      [raw(call('{"a":"😀😀😀😀😀').slice(0, -2), fromHex("80"), '😀😀"}}}'), ARGUMENTS + 26],
+      [raw(call('{"a":"x😀€ä😀').slice(0, -2), fromHex("f09f98"), '"}}}'), ARGUMENTS + 20],
       // A character cut short, by the quote and by the end of the line.
       [raw(call('{"a":"').slice(0, -2), fromHex("e282"), '"}}}'), ARGUMENTS + 6],
       [raw(PING, fromHex("c3")), PING.length],
@@ -140,6 +143,8 @@ export const MALFORMED: Corpus = {
       [`${PING}${PING}`, PING.length],
       [`${PING} ${PING}`, PING.length + 1],
       [`${PING},${PING}`, PING.length],
+      [`[${PING}]x`, PING.length + 2],
+      [`[${PING}] []`, PING.length + 3],
       [PING.slice(0, -1), PING.length - 1],
       ['{"jsonrpc":"2.0","id":1,"method":"ping",}', 40],
       ['{"jsonrpc":"2.0",,"id":1,"method":"ping"}', 17],
@@ -232,6 +237,8 @@ export const MALFORMED: Corpus = {
     refuses: [
       [withId("{}"), ID],
       [withId("[1]"), ID],
+      [withId(`{"a":"${"x".repeat(1100)}"}`), ID],
+      [withId(`[${"1,".repeat(1100)}1]`), ID],
       [withId("true"), ID],
       [withId("false"), ID],
       // A null id is none to some servers and one to others; MCP forbids it.

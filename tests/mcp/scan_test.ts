@@ -131,6 +131,14 @@ Deno.test("scanLine() reads a notification when there is no id, with what it can
   }
 });
 
+Deno.test("scanLine() takes a requestId for what is cancelled only when the method cancels", () => {
+  for (const method of ["notifications/progress", "notifications/Cancelled", "x"]) {
+    const scanned = scan(`{"jsonrpc":"2.0","method":"${method}","params":{"requestId":1}}`);
+    assert.ok(scanned.kind === "notification");
+    assert.equal(scanned.cancels, null);
+  }
+});
+
 Deno.test("scanLine() reads the name when a tool is called without an id", () => {
   const line = '{"jsonrpc":"2.0","method":"tools/call","params":{"name":"rm"}}';
   const scanned = scan(line);

@@ -1,0 +1,152 @@
+/**
+ * `talos.db`: what an identity remembers, in SQLite, shared by all processes of a home.
+ *
+ * Every row carries the Peer ID of its owner, so that what an earlier identity left behind is never read
+ * as ours. Every change is one `BEGIN IMMEDIATE` transaction with a busy timeout of 5 s; nothing is cached
+ * across transactions. The file is 0600 and may be deleted at any time: what must not be forgotten
+ * (revocations) lies elsewhere.
+ */
+
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { messageOf } from "../errors.ts";
+import { PRIVATE_FILE_MODE } from "./atomic_file.ts";
+import { IdentityError } from "./errors.ts";
+import type { HomePaths } from "./home.ts";
+import type { PeerId } from "./peer_id.ts";
+
+/** A value of a row. */
+export type SqlValue = string | number | Uint8Array | null;
+
+/** A row, by column name. */
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** The schema, one step per version; a step is never changed once it was released. */
+const SCHEMA: readonly string[] = [
+  `CREATE TABLE settings (
+     owner TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+     PRIMARY KEY (owner, name)) STRICT;
+   CREATE TABLE contacts (
+     owner TEXT NOT NULL, petname TEXT NOT NULL, peer TEXT NOT NULL, added_at INTEGER NOT NULL,
+     PRIMARY KEY (owner, petname), UNIQUE (owner, peer)) STRICT;
+   CREATE TABLE registry_keys (
+     owner TEXT NOT NULL, address TEXT NOT NULL, peer TEXT NOT NULL, pinned_at INTEGER NOT NULL,
+     PRIMARY KEY (owner, address)) STRICT;
+   CREATE TABLE endpoints (
+     owner TEXT NOT NULL, peer TEXT NOT NULL, service TEXT NOT NULL, seq INTEGER NOT NULL,
+     record BLOB NOT NULL, signature BLOB NOT NULL,
+     PRIMARY KEY (owner, peer, service)) STRICT;`,
+];
+
+/** An open database, for one owner. */
+export class Database implements Disposable {
+  /** Whose rows are read and written. */
+  readonly owner: PeerId;
+  readonly #db: DatabaseSync;
+
+  /** Opens the home's database, which is made if need be. Throws IdentityError "database_unusable". */
+  constructor(paths: Pick<HomePaths, "database">, owner: PeerId) {
+    this.owner = owner;
+    try {
+      makePrivate(paths.database);
+      this.#db = new DatabaseSync(paths.database, { timeout: BUSY_TIMEOUT_MS });
+      this.#db.exec(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON",
+      );
+      this.#migrate();
+    } catch (error) {
+      throw error instanceof IdentityError ? error : unusable(paths.database, error);
+    }
+  }
+
+  #migrate(): void {
+    if (this.#version() === SCHEMA.length) return;
+    this.transaction(() => {
+      const version = this.#version();
+      if (version > SCHEMA.length) {
+        throw new IdentityError(
+          "database_unusable",
+          `Cannot use talos.db: it has version ${version}, this program knows ${SCHEMA.length}`,
+          { hints: ["use the newer Talos that wrote it"] },
+        );
+      }
+      for (const step of SCHEMA.slice(version)) this.#db.exec(step);
+      this.#db.exec(`PRAGMA user_version = ${SCHEMA.length}`);
+    });
+  }
+
+  #version(): number {
+    return Number(this.#db.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
+  }
+
+  /** Returns the rows of a query. */
+  rows(sql: string, ...values: readonly SqlValue[]): SqlRow[] {
+    return this.#db.prepare(sql).all(...inputs(values));
+  }
+
+  /** Returns the first row of a query, or undefined. */
+  row(sql: string, ...values: readonly SqlValue[]): SqlRow | undefined {
+    return this.#db.prepare(sql).get(...inputs(values));
+  }
+
+  /** Runs a statement inside a {@link transaction} and returns how many rows it changed. */
+  run(sql: string, ...values: readonly SqlValue[]): number {
+    return Number(this.#db.prepare(sql).run(...inputs(values)).changes);
+  }
+
+  /** Runs `body` as one transaction: all of its changes are made, or none. */
+  transaction<T>(body: () => T): T {
+    this.#db.exec("BEGIN IMMEDIATE");
+    try {
+      const result = body();
+      this.#db.exec("COMMIT");
+      return result;
+    } catch (error) {
+      this.#db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  /** Returns a setting, or undefined. */
+  setting(name: string): string | undefined {
+    const row = this.row(
+      "SELECT value FROM settings WHERE owner = ? AND name = ?",
+      this.owner,
+      name,
+    );
+    return row === undefined ? undefined : String(row["value"]);
+  }
+
+  /** Changes a setting. */
+  set(name: string, value: string): void {
+    this.transaction(() =>
+      this.run("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", this.owner, name, value)
+    );
+  }
+
+  /** Closes it. */
+  [Symbol.dispose](): void {
+    this.#db.close();
+  }
+}
+
+function inputs(values: readonly SqlValue[]): SQLInputValue[] {
+  return [...values];
+}
+
+/** SQLite would make the file by the umask; it takes over the mode of a file that is there. */
+function makePrivate(path: string): void {
+  try {
+    Deno.openSync(path, { write: true, createNew: true, mode: PRIVATE_FILE_MODE }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+}
+
+function unusable(path: string, cause: unknown): IdentityError {
+  return new IdentityError("database_unusable", `Cannot use ${path}: ${messageOf(cause)}`, {
+    cause,
+    hints: ["it may be deleted: contacts and remembered registry keys are lost, nothing else"],
+  });
+}
