@@ -156,3 +156,6 @@ export const MAX_ENDPOINT_RECORD_BYTES = 2 * KIB;
 
 /** How long an endpoint record may hold, in seconds. */
 export const MAX_ENDPOINT_TTL_S = 24 * 3600;
+
+/** An `mcpServers` file, or another file of configuration. */
+export const MAX_CONFIG_FILE_BYTES = 1 * MIB;

@@ -5,9 +5,7 @@ import { TalosError } from "../errors.ts";
 /** What can be wrong with a command as it was typed, or with where it runs. */
 export type CliErrorCode =
   /** An option or argument is missing, unknown or contradictory. */
-  | "usage"
-  /** The peer is no contact here and no whole Peer ID. */
-  | "peer_not_found";
+  "usage";
 
 /** An error of the command line. */
 export class CliError extends TalosError<CliErrorCode> {}

@@ -33,8 +33,11 @@ const STATUS_OF_CODE: Readonly<Record<string, ExitStatus>> = {
   variable_not_set: ExitStatus.usage,
   variable_invalid: ExitStatus.usage,
   variable_reserved: ExitStatus.usage,
+  config_invalid: ExitStatus.usage,
   // peer not found
   peer_not_found: ExitStatus.peerNotFound,
+  contact_unknown: ExitStatus.peerNotFound,
+  contact_ambiguous: ExitStatus.peerNotFound,
   unknown_service: ExitStatus.peerNotFound,
   // unreachable
   refused: ExitStatus.unreachable,
@@ -43,6 +46,8 @@ const STATUS_OF_CODE: Readonly<Record<string, ExitStatus>> = {
   broken: ExitStatus.unreachable,
   connection_lost: ExitStatus.unreachable,
   busy: ExitStatus.unreachable,
+  registry_unreachable: ExitStatus.unreachable,
+  peer_away: ExitStatus.unreachable,
   // handshake, identity or clock
   not_talos: ExitStatus.handshake,
   version: ExitStatus.handshake,
@@ -50,9 +55,13 @@ const STATUS_OF_CODE: Readonly<Record<string, ExitStatus>> = {
   handshake_timeout: ExitStatus.handshake,
   clock: ExitStatus.handshake,
   protocol: ExitStatus.handshake,
+  not_a_registry: ExitStatus.handshake,
+  registry_key_changed: ExitStatus.handshake,
   // not permitted
   unauthorized: ExitStatus.notPermitted,
   blocked: ExitStatus.notPermitted,
+  token_required: ExitStatus.notPermitted,
+  token_wrong: ExitStatus.notPermitted,
   // corrupted state
   wallet_corrupted: ExitStatus.corrupted,
   wallet_version: ExitStatus.corrupted,

@@ -1,12 +1,13 @@
-/** Peers as they are named on the command line. */
+/** Peers as they are named on the command line: whole Peer IDs, and contacts of ours. */
 
+import { resolvePeer } from "../identity/contacts.ts";
+import type { Database } from "../identity/database.ts";
 import {
   parsePeerAddress,
   parsePeerReference,
   type PeerAddress,
 } from "../identity/peer_address.ts";
 import type { PeerId } from "../identity/peer_id.ts";
-import { CliError } from "./errors.ts";
 
 /** A peer address whose peer is known for certain. */
 export interface KnownPeerAddress extends Omit<PeerAddress, "peer"> {
@@ -16,22 +17,18 @@ export interface KnownPeerAddress extends Omit<PeerAddress, "peer"> {
 
 /**
  * Returns the peer that `text` names. Names and beginnings of Peer IDs stand for contacts alone, never for
- * what others call themselves; where no contact matches, a whole Peer ID is asked for.
+ * what others call themselves. Throws IdentityError.
  */
-export function fullPeerId(text: string): PeerId {
-  const reference = parsePeerReference(text);
-  if (reference.kind === "id") return reference.id;
-  throw new CliError(
-    "peer_not_found",
-    `Cannot tell who "${reference.text}" is: no contact has it`,
-    {
-      hints: ["write the whole Peer ID, z6Mk…: the other side's `talos status` shows it"],
-    },
-  );
+export function knownPeer(database: Database, text: string): PeerId {
+  return resolvePeer(database, parsePeerReference(text));
 }
 
-/** Returns the peer, service and address of `PEER[/SERVICE][@HOST:PORT]`. */
-export function knownPeerAddress(text: string, defaultPort: number): KnownPeerAddress {
+/** Returns the peer, service and address of `PEER[/SERVICE][@HOST:PORT]`. Throws IdentityError. */
+export function knownPeerAddress(
+  database: Database,
+  text: string,
+  defaultPort: number,
+): KnownPeerAddress {
   const { peer, ...rest } = parsePeerAddress(text, defaultPort);
-  return { ...rest, peer: peer.kind === "id" ? peer.id : fullPeerId(peer.text) };
+  return { ...rest, peer: resolvePeer(database, peer) };
 }

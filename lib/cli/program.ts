@@ -62,11 +62,35 @@ export function talosProgram(makeContext: (options: GlobalOptions) => Context): 
       await statusCommand(contextOf(made));
     });
 
-  command("mcp-serve", "share an MCP server with those who may use it")
+  withRegistryOptions(command("register", "make this peer known to a registry, and remember it"))
+    .option("--unlisted", "hide this peer from `talos peers`")
+    .action(async (options, made: Command) => {
+      const { registerCommand } = await import("./commands/register.ts");
+      await registerCommand(contextOf(made), options);
+    });
+
+  withRegistryOptions(command("peers", "who is registered"))
+    .action(async (options, made: Command) => {
+      const { peersCommand } = await import("./commands/peers.ts");
+      await peersCommand(contextOf(made), options);
+    });
+
+  command("forget-registry", "forget the key of a registry that has a new one")
+    .argument("<registry>", "HOST[:PORT]")
+    .action(async (registry: string, _options, made: Command) => {
+      const { forgetRegistryCommand } = await import("./commands/forget_registry.ts");
+      await forgetRegistryCommand(contextOf(made), registry);
+    });
+
+  addContactsCommands(command("contacts", "what we call other peers"), contextOf);
+  addAccessCommands(command("access", "who may use what"), contextOf);
+
+  withRegistryOptions(command("mcp-serve", "share an MCP server with those who may use it"))
     .argument("[command...]", "the server's command, behind --")
     .addOption(repeatable("--authorized-peer <id>", "who may use it (repeats)"))
     .option("--command <text>", "the server's command as one text; no shell runs")
-    .option("--service <name>", "the name under which it is shared", "default")
+    .option("--config <file>", "share every server of an mcpServers file")
+    .option("--service <name>", "the name under which a command is shared (default: default)")
     .option(
       "--port <n>",
       "the port to listen on; 0 for any (default: 8766 or the next free one)",
@@ -87,8 +111,8 @@ export function talosProgram(makeContext: (options: GlobalOptions) => Context): 
       await mcpServeCommand(contextOf(made), options, words);
     });
 
-  command("mcp-connect", "be a host's MCP server, on stdin and stdout")
-    .argument("<peer>", "PEER[/SERVICE]@HOST[:PORT]")
+  withRegistryOptions(command("mcp-connect", "be a host's MCP server, on stdin and stdout"))
+    .argument("<peer>", "PEER[/SERVICE][@HOST[:PORT]]")
     .option("--max-message <bytes>", "the longest message (default: 67108864)", parseBytes)
     .option("--strict-clock", "refuse a host whose clock is off by more than 60 s, without a retry")
     .action(async (target: string, options, made: Command) => {
@@ -110,6 +134,59 @@ function withGlobalOptions(command: Command): Command {
     .option("--home <dir>", "where the identity lies (default: $TALOS_HOME or ~/.talos)")
     .option("--json", "results, events and errors as JSON")
     .option("--verbose", "say more on stderr");
+}
+
+function withRegistryOptions(command: Command): Command {
+  return command
+    .option("--server <registry>", "the registry, HOST[:PORT] (default: the one registered at)")
+    .addOption(new Option("--registry <registry>", "the same as --server").hideHelp())
+    .option("--join-token-file <file>", "the token of a private registry");
+}
+
+function addContactsCommands(contacts: Command, contextOf: (made: Command) => Context): void {
+  const sub = (name: string, description: string) => subcommand(contacts, name, description);
+  sub("list", "all contacts").action(async (_options, made: Command) => {
+    const { listContactsCommand } = await import("./commands/contacts.ts");
+    await listContactsCommand(contextOf(made));
+  });
+  sub("add", "give a peer a name").argument("<name>").argument("<peer-id>")
+    .action(async (name: string, peer: string, _options, made: Command) => {
+      const { addContactCommand } = await import("./commands/contacts.ts");
+      await addContactCommand(contextOf(made), name, peer);
+    });
+  sub("rename", "give a contact another name").argument("<name>").argument("<new-name>")
+    .action(async (from: string, to: string, _options, made: Command) => {
+      const { renameContactCommand } = await import("./commands/contacts.ts");
+      await renameContactCommand(contextOf(made), from, to);
+    });
+  sub("remove", "remove a contact").argument("<name>")
+    .action(async (name: string, _options, made: Command) => {
+      const { removeContactCommand } = await import("./commands/contacts.ts");
+      await removeContactCommand(contextOf(made), name);
+    });
+}
+
+function addAccessCommands(access: Command, contextOf: (made: Command) => Context): void {
+  const sub = (name: string, description: string) => subcommand(access, name, description);
+  sub("list", "who may use what").action(async (_options, made: Command) => {
+    const { listAccessCommand } = await import("./commands/access.ts");
+    await listAccessCommand(contextOf(made));
+  });
+  sub("grant", "let a peer use a service, or all").argument("<peer[/service]>")
+    .option("--expires <duration>", "for how long: 90s, 15m, 24h, 7d")
+    .action(async (target: string, options, made: Command) => {
+      const { grantAccessCommand } = await import("./commands/access.ts");
+      await grantAccessCommand(contextOf(made), target, options);
+    });
+  sub("revoke", "take a permission back, at once").argument("<peer[/service]>")
+    .action(async (target: string, _options, made: Command) => {
+      const { revokeAccessCommand } = await import("./commands/access.ts");
+      await revokeAccessCommand(contextOf(made), target);
+    });
+}
+
+function subcommand(parent: Command, name: string, description: string): Command {
+  return withGlobalOptions(parent.command(name).description(description).exitOverride());
 }
 
 /** An option that collects one value each time it is given. */

@@ -3,10 +3,11 @@
  *
  * One process per (home, service). A claim is a lock on `run/<service>.lock`, held while the process
  * lives and freed by the operating system however it ends, so kill -9 leaves nothing that blocks the
- * next start. Beside it, `run/<service>.json` says who holds it: `{pid, instance, port, services}`.
- * Locks and files change only under one short lock on `run/.lock`. So whoever finds a service claimed
- * also finds the claimant's file, never the one of a predecessor; a file without a held lock is a
- * dead process's and is removed; and lock files can be removed without letting two processes in.
+ * next start. Beside it, `run/<service>.json` says who holds it: `{pid, instance, port, services}`,
+ * and `host` where it listens on one address alone. Locks and files change only under one short lock on
+ * `run/.lock`. So whoever finds a service claimed also finds the claimant's file, never the one of a
+ * predecessor; a file without a held lock is a dead process's and is removed; and lock files can be
+ * removed without letting two processes in.
  * Everything is synchronous and takes a few system calls. On network file systems this is as good as
  * their `flock`; process ids mean nothing beyond one machine.
  */
@@ -18,7 +19,7 @@ import { IdentityError } from "./errors.ts";
 import { openLockFile, withFileLockSync } from "./file_lock.ts";
 import { joinPath } from "./file_path.ts";
 import type { HomePaths } from "./home.ts";
-import { arrayField, fieldsOf, integerField, textField } from "./json_fields.ts";
+import { arrayField, type Fields, fieldsOf, integerField, textField } from "./json_fields.ts";
 import {
   mcpService,
   MESSAGES_SERVICE,
@@ -27,7 +28,7 @@ import {
   serverOf,
   type ServiceName,
 } from "./names.ts";
-import { JsonError, parseJson } from "./strict_json.ts";
+import { isJsonObject, JsonError, parseJson } from "./strict_json.ts";
 
 /** Which process makes a claim. */
 export interface ClaimantFacts {
@@ -41,6 +42,8 @@ export interface ClaimantFacts {
 export interface RunFile extends ClaimantFacts {
   /** The TCP port it listens on, on this machine; 0 until it does. */
   readonly port: number;
+  /** The one address it listens on; absent when it listens on all of this machine's. */
+  readonly host?: string;
   /** All services that it claimed together. */
   readonly services: readonly ServiceName[];
 }
@@ -49,14 +52,15 @@ export interface RunFile extends ClaimantFacts {
 export interface ServiceClaim extends Disposable {
   /** What is claimed. */
   readonly services: readonly ServiceName[];
-  /** Tells the other processes of this home the port. Throws IdentityError "home_unusable". */
-  publish(facts: { readonly port: number }): void;
+  /** Tells the other processes of this home where it listens. Throws IdentityError "home_unusable". */
+  publish(facts: Pick<RunFile, "port" | "host">): void;
 }
 
 const MAX_PORT = 65_535;
 const MAX_PID = 2 ** 32 - 1;
 const INSTANCE = /^[\x21-\x7e]{1,64}$/;
 const MCP_FILE_PREFIX = "mcp-";
+const MAX_HOST_CHARACTERS = 253;
 const RUN_FIELDS = ["pid", "instance", "port", "services"];
 
 /**
@@ -127,12 +131,17 @@ class Claim implements ServiceClaim {
     this.#locks = locks;
   }
 
-  publish({ port }: { readonly port: number }): void {
+  publish({ port, host }: Pick<RunFile, "port" | "host">): void {
     if (!Number.isInteger(port) || port < 1 || port > MAX_PORT) {
       throw new TypeError(`Cannot publish the port ${port}: it is not 1 to ${MAX_PORT}`);
     }
     if (this.#locks.length === 0) throw new TypeError("Cannot publish: the claim is disposed of");
-    const facts = { ...this.#facts, port, services: this.services };
+    const facts = {
+      ...this.#facts,
+      port,
+      ...(host === undefined ? {} : { host }),
+      services: this.services,
+    };
     withFileLockSync(this.#paths.runLock, () => {
       for (const service of this.services) writeRunFile(this.#paths, service, facts);
     });
@@ -195,10 +204,10 @@ function removeIfStale(paths: HomePaths, service: ServiceName): boolean {
 }
 
 function writeRunFile(paths: HomePaths, service: ServiceName, facts: RunFile): void {
-  const { pid, instance, port, services } = facts;
+  const { pid, instance, port, host, services } = facts;
   const path = pathOf(paths, service, "json");
   try {
-    Deno.writeTextFileSync(path, JSON.stringify({ pid, instance, port, services }) + "\n", {
+    Deno.writeTextFileSync(path, JSON.stringify({ pid, instance, port, host, services }) + "\n", {
       mode: PRIVATE_FILE_MODE,
     });
   } catch (error) {
@@ -221,7 +230,9 @@ function readRunFile(paths: HomePaths, service: ServiceName): RunFile | null {
 }
 
 function parseRunFile(text: string): RunFile {
-  const fields = fieldsOf(parseJson(text), "", RUN_FIELDS);
+  const value = parseJson(text);
+  const listensOnOne = isJsonObject(value) && "host" in value;
+  const fields = fieldsOf(value, "", listensOnOne ? [...RUN_FIELDS, "host"] : RUN_FIELDS);
   const services = arrayField(fields, "services").map((service) => {
     if (typeof service !== "string") throw new JsonError("a service is not a string");
     return parseServiceName(service);
@@ -230,8 +241,15 @@ function parseRunFile(text: string): RunFile {
     pid: integerField(fields, "pid", 1, MAX_PID),
     instance: textField(fields, "instance"),
     port: integerField(fields, "port", 0, MAX_PORT),
+    ...(listensOnOne ? { host: hostField(fields) } : {}),
     services,
   };
+}
+
+function hostField(fields: Fields): string {
+  const host = textField(fields, "host");
+  if (host !== "" && host.length <= MAX_HOST_CHARACTERS) return host;
+  throw new JsonError("the field host is no address");
 }
 
 /** Returns the services that have a file or a lock file, by name. */

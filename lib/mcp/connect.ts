@@ -63,6 +63,8 @@ const CURABLE: ReadonlySet<string> = new Set([
   "connection_lost",
   "handshake_timeout",
   "busy",
+  "registry_unreachable",
+  "peer_away",
 ]);
 
 /**

@@ -31,6 +31,8 @@ export type McpErrorCode =
   | "variable_invalid"
   /** `--env` names a variable that belongs to Talos. */
   | "variable_reserved"
+  /** A configuration file is not of its form. */
+  | "config_invalid"
   /** A child ended while its session was open. */
   | "child_exited";
 

@@ -112,12 +112,32 @@ export class Pipeline {
     const scanned = scanLine(line, this.#strictness[direction]);
     switch (scanned.kind) {
       case "invalid":
-        return refusedLine(direction, scanned);
+        return direction === "to_server"
+          ? refusedTowardsServer(scanned)
+          : this.#refusedTowardsAgent(scanned);
       case "batch":
         return this.#passBatch(direction, line, scanned.elements);
       default:
         return this.#passMessage(direction, scanned, line);
     }
+  }
+
+  /** Nobody at the server waits for an answer; but if the line was one, the agent waits for it. */
+  #refusedTowardsAgent(line: InvalidLine): Passage {
+    if (line.reason === "empty_line") return NOTHING;
+    const sentence = refusalText(line);
+    const notes = [`refused a line: ${line.reason}: ${sentence}`];
+    const call = line.method === null && line.id !== null
+      ? this.pending.to_server.settle(line.id.key)
+      : null;
+    if (call === null) return { ...NOTHING, notes };
+    const text = `The server's reply was not passed on: ${sentence}`;
+    const details = { reason: line.reason, offset: line.offset };
+    return {
+      ...NOTHING,
+      forward: [talosErrorReply(call.idToken, "refused_line", text, details)],
+      notes,
+    };
   }
 
   #passBatch(direction: Direction, line: Bytes, elements: readonly BatchElement[]): Passage {
@@ -231,16 +251,23 @@ function dropped(why: string): Passage {
   return { ...NOTHING, notes: [`dropped ${why}`] };
 }
 
-/** Towards a server a refused line is answered; towards an agent it is dropped, for it has no asker. */
-function refusedLine(direction: Direction, { reason, offset, id, method }: InvalidLine): Passage {
-  if (reason === "empty_line") return NOTHING;
-  const sentence = `the line ${REFUSALS[reason]} (byte ${offset})`;
-  const notes = [`refused a line: ${reason}: ${sentence}`];
-  const isAnswered = direction === "to_server" && (id !== null || method === null);
-  if (!isAnswered) return { ...NOTHING, notes };
+/** Its sender waits for an answer, unless it was a notification. */
+function refusedTowardsServer(line: InvalidLine): Passage {
+  if (line.reason === "empty_line") return NOTHING;
+  const sentence = refusalText(line);
+  const notes = [`refused a line: ${line.reason}: ${sentence}`];
+  if (line.id === null && line.method !== null) return { ...NOTHING, notes };
   const text = `The message was not passed on: ${sentence}`;
-  const back = [talosErrorReply(id?.token ?? null, "refused_line", text, { reason, offset })];
-  return { ...NOTHING, back, notes };
+  const details = { reason: line.reason, offset: line.offset };
+  return {
+    ...NOTHING,
+    back: [talosErrorReply(line.id?.token ?? null, "refused_line", text, details)],
+    notes,
+  };
+}
+
+function refusalText({ reason, offset }: InvalidLine): string {
+  return `the line ${REFUSALS[reason]} (byte ${offset})`;
 }
 
 function refuseMessage(message: ScannedMessage, why: string): Bytes[] {

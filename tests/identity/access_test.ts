@@ -88,7 +88,10 @@ Deno.test("mayOpen() gives the latest end of all grants that cover the service",
     origin: "invite",
     expires: NOW + 5,
   });
-  const flags = [granted(ANN, FILES, { origin: "flag" })];
+  const flags = [
+    granted(ANN, FILES, { origin: "flag" }),
+    granted(ANN, FILES, { expires: NOW + 9 }),
+  ];
   assert.deepEqual(mayOpen(access, flags, ANN, FILES, NOW), {
     allowed: true,
     origin: "flag",

@@ -105,6 +105,15 @@ Deno.test("readFileBounded() reads up to its limit and refuses one byte more", a
   assert.deepEqual((await readFileBounded(path, 0))?.bytes, new Uint8Array(0));
 });
 
+Deno.test("readFileBounded() refuses a file of a tebibyte before it allocates anything", async () => {
+  await using home = await temporaryHome();
+  const path = `${home.paths.home}/file`;
+  Deno.writeTextFileSync(path, "");
+  // Sparse: it takes no space.
+  Deno.truncateSync(path, 2 ** 40);
+  assert.equal(await codeOf(() => readFileBounded(path, 100)), "file_too_large");
+});
+
 Deno.test("readFileBounded() gives null when there is no file", async () => {
   await using home = await temporaryHome();
   assert.equal(await readFileBounded(`${home.paths.home}/file`, 10), null);

@@ -208,7 +208,7 @@ for (const [what, typed, line] of LINES) {
 }
 
 Deno.test("readHiddenLine() throws and restores the terminal when Ctrl-C, Ctrl-D or the end comes", async () => {
-  for (const typed of ["abc\x03", "abc\x04", "abc", ""]) {
+  for (const typed of ["abc\x03def\n", "abc\x04def\n", "abc", ""]) {
     const terminal = new TypedTerminal(typed);
     assert.equal(await codeOf(() => readHiddenLine(terminal, "? ")), "passphrase_cancelled");
     assert.equal(terminal.raw, false);

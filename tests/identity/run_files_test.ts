@@ -1,6 +1,7 @@
 /** One process per service of a home, and what the others can learn about it. */
 
 import assert from "node:assert/strict";
+import { withFileLock } from "../../lib/identity/file_lock.ts";
 import type { HomePaths } from "../../lib/identity/home.ts";
 import { MESSAGES_SERVICE, parseServiceName, type ServiceName } from "../../lib/identity/names.ts";
 import {
@@ -51,6 +52,9 @@ Deno.test("claimService() is seen by readRunFiles(), with port 0 until it is pub
   assert.deepEqual(readRunFiles(home.paths), [facts]);
   held.publish({ port: 8766 });
   assert.deepEqual(readRunFiles(home.paths), [{ ...facts, port: 8766 }]);
+  held.publish({ port: 8766, host: "127.0.0.1" });
+  assert.deepEqual(readRunFiles(home.paths), [{ ...facts, port: 8766, host: "127.0.0.1" }]);
+  held.publish({ port: 8766 });
   assert.equal(
     Deno.readTextFileSync(`${home.paths.run}/messages.json`),
     `{"pid":${Deno.pid},"instance":"one","port":8766,"services":["messages"]}\n`,
@@ -198,6 +202,28 @@ Deno.test({
       Deno.kill(orphan, "SIGKILL");
     }
   },
+});
+
+Deno.test("claimService() names the claimant that has the lock but did not write its file yet", async () => {
+  await using home = await temporaryHome();
+  await using elsewhere = await temporaryHome();
+  claim(home.paths, [DEFAULT])[Symbol.dispose]();
+  using held = Deno.openSync(`${home.paths.run}/mcp-default.lock`, { create: true, write: true });
+  // A slow claimant: it has both locks while the other comes.
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const slow = withFileLock(home.paths.runLock, async () => {
+    held.lockSync(true);
+    await promise;
+    const facts = '{"pid":4242,"instance":"slow","port":0,"services":["mcp/default"]}';
+    Deno.writeTextFileSync(`${home.paths.run}/mcp-default.json`, facts);
+  });
+  await using second = await claimant(home.paths.home, "mcp/default");
+  // By the time that this one has claimed, the other has tried to.
+  await using third = await claimant(elsewhere.paths.home, "mcp/default");
+  assert.match(await third.line(), /^claimed /);
+  resolve();
+  await slow;
+  assert.equal(await second.line(), "Cannot run mcp/default: process 4242 of this home runs it");
 });
 
 Deno.test("claimService() lets exactly one of eight processes win, and the others name it", async () => {

@@ -83,7 +83,8 @@ export function channelsOver(
   [near, far]: readonly [Transport, Transport],
   variants: readonly [ChannelVariant, ChannelVariant] = [{}, {}],
 ): readonly [RecordChannel, RecordChannel] {
-  const state = (fill: number) => new CipherState(TALOS_SUITE.cipher, new Uint8Array(32).fill(fill));
+  const state = (fill: number) =>
+    new CipherState(TALOS_SUITE.cipher, new Uint8Array(32).fill(fill));
   return [
     new RecordChannel(near, { send: state(1), receive: state(2) }, variants[0]),
     new RecordChannel(far, { send: state(2), receive: state(1) }, variants[1]),

@@ -73,7 +73,9 @@ export class FaultyTransport implements Transport {
     const { alter, cutAfterBytes = Infinity, failWrite } = this.#faults;
     const at = this.#writtenBytes;
     this.#writtenBytes += bytes.length;
-    if (failWrite?.(at) === true) throw new TransportError("broken", "Cannot write: as the test says");
+    if (failWrite?.(at) === true) {
+      throw new TransportError("broken", "Cannot write: as the test says");
+    }
     const altered = alter === undefined ? bytes : alter(bytes.slice(), at);
     await this.#pass(altered.subarray(0, Math.max(0, cutAfterBytes - at)));
     if (this.#writtenBytes >= cutAfterBytes) this.close();

@@ -1,77 +1,71 @@
-/** `talos mcp-serve`: shares an MCP server with those who may use it, until it is stopped. */
+/** `talos mcp-serve`: shares MCP servers with those who may use them, until it is stopped. */
 
 import { hex } from "../../bytes.ts";
-import type { Grant } from "../../identity/access.ts";
+import { interfaceAddresses, Publisher } from "../../discovery/publisher.ts";
+import { type Grant, mayOpen } from "../../identity/access.ts";
+import { petnameOf } from "../../identity/contacts.ts";
+import { Database } from "../../identity/database.ts";
 import { ensureHome } from "../../identity/home.ts";
-import {
-  mcpService,
-  parseServerName,
-  serviceLabel,
-  type ServiceName,
-} from "../../identity/names.ts";
+import type { LocalIdentity } from "../../identity/local_identity.ts";
+import { serviceLabel, type ServiceName } from "../../identity/names.ts";
 import { type PeerId, shortPeerId } from "../../identity/peer_id.ts";
 import { claimService } from "../../identity/run_files.ts";
-import { watchAccess } from "../../identity/watch_access.ts";
-import { mayOpen } from "../../identity/access.ts";
+import type { Wallet } from "../../identity/wallet.ts";
+import { type AccessWatch, watchAccess } from "../../identity/watch_access.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES } from "../../limits.ts";
-import { childEnvironment } from "../../mcp/child_environment.ts";
-import { splitPosix, splitWindows } from "../../mcp/command_line.ts";
-import { type Caller, Launcher, type LaunchPlan } from "../../mcp/launcher.ts";
+import { Launcher } from "../../mcp/launcher.ts";
 import { McpHost } from "../../mcp/mcp_host.ts";
-import { resolveProgram } from "../../mcp/program.ts";
 import { McpService } from "../../mcp/serve.ts";
 import { SESSION_ID_BYTES } from "../../session/bodies.ts";
 import { stopSignal } from "../../stop_signal.ts";
 import type { TcpListener } from "../../transport/tcp.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
-import { CliError } from "../errors.ts";
-import { isExecutable } from "../executable.ts";
 import { listenFrom } from "../listen.ts";
-import { fullPeerId } from "../peer_argument.ts";
+import { knownPeer } from "../peer_argument.ts";
+import {
+  chooseRegistry,
+  isUnlisted,
+  type RegistryFlags,
+  registryOptions,
+} from "../registry_choice.ts";
+import { type SharedServer, type SharedServerOptions, sharedServers } from "../shared_servers.ts";
 
 /** The options of `talos mcp-serve`. */
-export interface McpServeOptions {
-  /** Who may use it, besides those in `access.json`. */
+export interface McpServeOptions extends SharedServerOptions, RegistryFlags {
+  /** Who may use what is shared, besides those in `access.json`. */
   readonly authorizedPeer: readonly string[];
-  /** The server's command line, as one text. */
-  readonly command?: string;
-  /** The service's name. */
-  readonly service: string;
   /** The port; 0 for any free one. */
   readonly port?: number;
   /** The address to listen on. */
   readonly host?: string;
-  /** What the server's environment has besides, `NAME` or `NAME=VALUE`. */
-  readonly env: readonly string[];
-  /** The server's working directory. */
-  readonly cwd?: string;
   /** The longest message, in bytes. */
   readonly maxMessage?: number;
   /** Refuse callers whose clock is off, without a retry. */
   readonly strictClock?: boolean;
 }
 
-/** Shares the server until SIGINT or SIGTERM. Throws TalosError when it cannot begin. */
+/** Shares until SIGINT or SIGTERM. Throws TalosError when it cannot begin. */
 export async function mcpServeCommand(
   context: Context,
   options: McpServeOptions,
   words: readonly string[],
 ): Promise<void> {
   const { paths, log, output, clock, random } = context;
-  const peers = options.authorizedPeer.map(fullPeerId);
-  const service = mcpService(parseServerName(options.service));
-  const plan = launchPlan(context, options, commandWords(context, options, words));
+  const servers = await sharedServers(context, options, words);
+  const services = servers.map(({ service }) => service);
   const { wallet, identity } = await openIdentity(context, interactivePassphrase(context));
   await ensureHome(paths, log);
+  using database = new Database(paths, identity.peerId);
+  const peers = options.authorizedPeer.map((text) => knownPeer(database, text));
+  const flagGrants = flagGrantsOf(peers, services, clock.now());
 
   const instance = random(SESSION_ID_BYTES);
-  using claim = claimService(paths, [service], { pid: Deno.pid, instance: hex(instance) });
+  using claim = claimService(paths, services, { pid: Deno.pid, instance: hex(instance) });
   using listener = listenFrom(options.host, options.port);
   await using access = await watchAccess(paths, {
     log,
     onChange: (changed) => host.accessChanged(changed),
   });
-  const flagGrants = peers.map((peer) => flagGrant(peer, service, clock.now()));
   await using host: McpHost = new McpHost({
     identity,
     instance,
@@ -79,109 +73,136 @@ export async function mcpServeCommand(
     clock,
     log,
     strictClock: options.strictClock === true,
-    services: [
-      new McpService({
-        service,
-        plan,
-        limits: {},
-        launcher: new Launcher(context.os),
-        interceptors: () => [],
-        maxMessage: options.maxMessage ?? DEFAULT_MAX_MESSAGE_BYTES,
-        clock,
-        log,
-      }),
-    ],
+    services: servers.map((server) => mcpServiceOf(context, options, server)),
     flagGrants,
     access: access.current,
-    nameOf: () => undefined,
+    nameOf: (peer) => petnameOf(database, peer),
   });
   const serving = host.serve(listener);
   const { port } = listener.address;
   claim.publish({ port });
-  for (const { peer } of flagGrants) {
-    const decision = mayOpen(access.current, flagGrants, peer, service, clock.now());
-    if (!decision.allowed) {
-      log.warn("--authorized-peer has no effect: this peer is revoked in access.json", { peer });
-    }
-  }
-  announce(context, { name: wallet.name, peerId: wallet.peerId, service, listener, peers });
+  warnOfRevoked(context, access, flagGrants);
+  announce(context, { wallet, services, listener, peers });
+  await using _publisher = await publish(context, options, {
+    wallet,
+    identity,
+    database,
+    services,
+    instance,
+    port,
+  });
   output.event({
     event: "ready",
     pid: Deno.pid,
     peer_id: wallet.peerId,
     port,
-    services: [serviceLabel(service)],
+    services: services.map(serviceLabel),
   });
   await Promise.race([stopSignal(context.os), serving]);
   log.info("stopping");
   listener.close();
 }
 
+function mcpServiceOf(
+  { os, clock, log }: Context,
+  { maxMessage = DEFAULT_MAX_MESSAGE_BYTES }: McpServeOptions,
+  { service, plan }: SharedServer,
+): McpService {
+  return new McpService({
+    service,
+    plan,
+    limits: {},
+    launcher: new Launcher(os),
+    interceptors: () => [],
+    maxMessage,
+    clock,
+    log,
+  });
+}
+
+function flagGrantsOf(
+  peers: readonly PeerId[],
+  services: readonly ServiceName[],
+  now: number,
+): Grant[] {
+  return peers.flatMap((peer) =>
+    services.map((service): Grant => ({
+      peer,
+      service,
+      origin: "flag",
+      grantedAt: now,
+      expires: null,
+    }))
+  );
+}
+
+function warnOfRevoked(
+  { log, clock }: Context,
+  access: AccessWatch,
+  grants: readonly Grant[],
+): void {
+  for (const { peer, service } of grants) {
+    if (service === "*") continue;
+    if (mayOpen(access.current, grants, peer, service, clock.now()).allowed) continue;
+    log.warn("--authorized-peer has no effect: access.json revokes this peer", {
+      peer,
+      service: serviceLabel(service),
+      cure: `talos access grant ${peer}/${serviceLabel(service)}`,
+    });
+  }
+}
+
 interface Announcement {
-  readonly name: string;
-  readonly peerId: PeerId;
-  readonly service: ServiceName;
+  readonly wallet: Wallet;
+  readonly services: readonly ServiceName[];
   readonly listener: TcpListener;
   readonly peers: readonly PeerId[];
 }
 
-function announce({ output }: Context, facts: Announcement): void {
+function announce({ output }: Context, { wallet, services, listener, peers }: Announcement): void {
   if (output.json) return;
-  const { name, peerId, service, listener, peers } = facts;
+  const { name, peerId } = wallet;
   const { port } = listener.address;
-  const label = serviceLabel(service);
-  const target = label === "default" ? peerId : `${peerId}/${label}`;
-  output.say(`sharing "${label}" as ${name} (${peerId}) on port ${port}`);
+  const labels = services.map(serviceLabel);
+  const target = labels.length === 1 ? peerId : `${peerId}/${labels[0]}`;
+  output.say(
+    `sharing ${labels.map((label) => `"${label}"`).join(", ")} as ${name} on port ${port}`,
+  );
+  output.say(`this peer: ${peerId}`);
   output.say(
     peers.length === 0
       ? "nobody is authorised by --authorized-peer; access.json decides alone"
       : `authorised: ${peers.map(shortPeerId).join(", ")}`,
   );
-  output.say("sandbox: none (the server can do whatever this user can)");
+  output.say("sandbox: none (a server can do whatever this user can)");
   output.say(`on the agent's machine: talos mcp-connect ${target}@<this-machine>:${port}`);
 }
 
-function flagGrant(peer: PeerId, service: ServiceName, now: number): Grant {
-  return { peer, service, origin: "flag", grantedAt: now, expires: null };
+interface Published {
+  readonly wallet: Wallet;
+  readonly identity: LocalIdentity;
+  readonly database: Database;
+  readonly services: readonly ServiceName[];
+  readonly instance: Awaited<ReturnType<typeof registryOptions>>["instance"];
+  readonly port: number;
 }
 
-function commandWords(
-  { os }: Context,
-  { command }: McpServeOptions,
-  words: readonly string[],
-): readonly string[] {
-  if (command !== undefined && words.length > 0) {
-    throw new CliError("usage", "Cannot use both --command and a command behind --");
-  }
-  if (words.length > 0) return words;
-  if (command === undefined) {
-    throw new CliError("usage", "Cannot share anything: there is no command", {
-      hints: [
-        'name the MCP server: talos mcp-serve --authorized-peer <ID> --command "npx -y @modelcontextprotocol/server-filesystem /home/me/projects"',
-      ],
-    });
-  }
-  return os === "windows" ? splitWindows(command) : splitPosix(command);
-}
-
-/** Resolves the program once, so that a wrong command fails now and not at the first call. */
-function launchPlan(
-  { os }: Context,
+/** Keeps the services known to the registry that somebody chose; without one, peers need our address. */
+async function publish(
+  context: Context,
   options: McpServeOptions,
-  words: readonly string[],
-): (caller: Caller) => LaunchPlan {
-  const parent = Deno.env.toObject();
-  const cwd = options.cwd ?? Deno.cwd();
-  const command = resolveProgram(os, parent, { exists: isExecutable }, words, cwd);
-  const environment = (peerId: string, peerName?: string) =>
-    childEnvironment(os, parent, options.env, {
-      peerId,
-      ...(peerName === undefined ? {} : { peerName }),
-    });
-  environment(""); // a wrong --env fails now, too
-  return ({ peer, name }) => ({
-    ...command,
-    env: environment(peer, name),
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  { wallet, identity, database, services, instance, port }: Published,
+): Promise<AsyncDisposable> {
+  const { address, chosenBy } = chooseRegistry(context, database, options);
+  if (chosenBy === "default") return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  return new Publisher({
+    ...await registryOptions(context, identity, database, address, options),
+    instance,
+    name: wallet.name,
+    unlisted: isUnlisted(database),
+    services,
+    port,
+    interfaces: () => interfaceAddresses(context.log),
+    ...(options.host === undefined ? {} : { listenHost: options.host }),
   });
 }

@@ -1,0 +1,66 @@
+/** `talos contacts`: what we call other peers. */
+
+import { addContact, contacts, removeContact, renameContact } from "../../identity/contacts.ts";
+import { Database } from "../../identity/database.ts";
+import { parsePetname } from "../../identity/names.ts";
+import { parsePeerId } from "../../identity/peer_id.ts";
+import { readWallet } from "../../identity/wallet_file.ts";
+import type { Context } from "../context.ts";
+
+/** Opens the home's database. */
+async function open({ paths }: Context): Promise<Database> {
+  return new Database(paths, (await readWallet(paths)).peerId);
+}
+
+/** `talos contacts add NAME PEER-ID`. Throws IdentityError. */
+export async function addContactCommand(
+  context: Context,
+  name: string,
+  peer: string,
+): Promise<void> {
+  using database = await open(context);
+  const petname = parsePetname(name);
+  const id = parsePeerId(peer);
+  addContact(database, petname, id, context.clock.now());
+  context.output.result(`${petname} is ${id}`, { name: petname, peer_id: id });
+  if (!context.output.json) context.output.line(`next: talos mcp-connect ${petname}`);
+}
+
+/** `talos contacts list`. */
+export async function listContactsCommand(context: Context): Promise<void> {
+  using database = await open(context);
+  const all = contacts(database);
+  context.output.result(
+    all.length === 0
+      ? "no contacts"
+      : all.map(({ petname, peer }) => `${peer}  ${petname}`).join("\n"),
+    all.map(({ petname, peer, addedAt }) => ({
+      name: petname,
+      peer_id: peer,
+      added_at: new Date(addedAt).toISOString(),
+    })),
+  );
+  if (!context.output.json) context.output.line("next: talos contacts add NAME PEER-ID");
+}
+
+/** `talos contacts rename OLD NEW`. Throws IdentityError. */
+export async function renameContactCommand(
+  context: Context,
+  from: string,
+  to: string,
+): Promise<void> {
+  using database = await open(context);
+  const name = parsePetname(to);
+  renameContact(database, parsePetname(from), name);
+  context.output.result(`${from} is ${name} now`, { name });
+}
+
+/** `talos contacts remove NAME`. Throws IdentityError. */
+export async function removeContactCommand(context: Context, name: string): Promise<void> {
+  using database = await open(context);
+  removeContact(database, parsePetname(name));
+  context.output.result(`${name} is no contact any more; its permissions are as they were`, {
+    removed: name,
+  });
+  if (!context.output.json) context.output.line("next, see who may do what: talos access list");
+}

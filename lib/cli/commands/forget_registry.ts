@@ -1,0 +1,22 @@
+/** `talos forget-registry`: forgets a registry's key, after its owner said that it has a new one. */
+
+import { forgetKey } from "../../discovery/registry_keys.ts";
+import { formatRegistryAddress, parseRegistryAddress } from "../../discovery/registry_address.ts";
+import { Database } from "../../identity/database.ts";
+import { readWallet } from "../../identity/wallet_file.ts";
+import type { Context } from "../context.ts";
+
+/** Forgets the key that is pinned for a registry. Throws IdentityError. */
+export async function forgetRegistryCommand(context: Context, text: string): Promise<void> {
+  const { host, port } = parseRegistryAddress(text);
+  using database = new Database(context.paths, (await readWallet(context.paths)).peerId);
+  const place = formatRegistryAddress({ host, port });
+  const forgotten = forgetKey(database, { host, port });
+  context.output.result(
+    forgotten ? `forgotten: the key of ${place}` : `no key of ${place} was pinned`,
+    { registry: place, forgotten },
+  );
+  if (!context.output.json) {
+    context.output.line(`next: talos register --server ${place} pins the key it has now`);
+  }
+}

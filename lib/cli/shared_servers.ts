@@ -1,0 +1,111 @@
+/** What `mcp-serve` shares: one server from its command line, or those of an `mcpServers` file. */
+
+import { fromUtf8 } from "../bytes.ts";
+import { readFileBounded } from "../identity/atomic_file.ts";
+import { mcpService, parseServerName, type ServiceName } from "../identity/names.ts";
+import { MAX_CONFIG_FILE_BYTES } from "../limits.ts";
+import { childEnvironment } from "../mcp/child_environment.ts";
+import { splitPosix, splitWindows } from "../mcp/command_line.ts";
+import type { Caller, LaunchPlan } from "../mcp/launcher.ts";
+import { resolveProgram } from "../mcp/program.ts";
+import { parseServerConfig } from "../mcp/server_config.ts";
+import type { Context } from "./context.ts";
+import { CliError } from "./errors.ts";
+import { isExecutable } from "./executable.ts";
+
+/** The options that say what is shared. */
+export interface SharedServerOptions {
+  /** The server's command line, as one text. */
+  readonly command?: string;
+  /** An `mcpServers` file. */
+  readonly config?: string;
+  /** The service's name, with a command. */
+  readonly service?: string;
+  /** What every server's environment has besides, `NAME` or `NAME=VALUE`. */
+  readonly env: readonly string[];
+  /** The server's working directory, with a command. */
+  readonly cwd?: string;
+}
+
+/** A server to share. */
+export interface SharedServer {
+  /** Under which name. */
+  readonly service: ServiceName;
+  /** What runs for a caller. */
+  readonly plan: (caller: Caller) => LaunchPlan;
+}
+
+/**
+ * Returns what is shared. Programs are resolved now, so that a wrong command fails at the start and not at
+ * the first call. Throws CliError, McpError.
+ */
+export async function sharedServers(
+  context: Context,
+  options: SharedServerOptions,
+  words: readonly string[],
+): Promise<SharedServer[]> {
+  if (options.config === undefined) {
+    const service = mcpService(parseServerName(options.service ?? "default"));
+    const { env, cwd } = options;
+    return [{
+      service,
+      plan: launchPlan(context, commandWords(context, options, words), env, cwd),
+    }];
+  }
+  if (options.command !== undefined || words.length > 0 || options.service !== undefined) {
+    throw new CliError("usage", "Cannot use --config together with a command or --service", {
+      hints: ["--config shares every server of the file under its own name"],
+    });
+  }
+  const configured = parseServerConfig(await readConfig(options.config));
+  return configured.map(({ name, words, env, cwd }) => ({
+    service: mcpService(name),
+    plan: launchPlan(context, words, [...options.env, ...env], cwd ?? options.cwd),
+  }));
+}
+
+async function readConfig(path: string): Promise<string> {
+  const file = await readFileBounded(path, MAX_CONFIG_FILE_BYTES);
+  if (file === null) throw new CliError("usage", `Cannot read --config: there is no file ${path}`);
+  return fromUtf8(file.bytes);
+}
+
+function commandWords(
+  { os }: Context,
+  { command }: SharedServerOptions,
+  words: readonly string[],
+): readonly string[] {
+  if (command !== undefined && words.length > 0) {
+    throw new CliError("usage", "Cannot use both --command and a command behind --");
+  }
+  if (words.length > 0) return words;
+  if (command === undefined) {
+    throw new CliError("usage", "Cannot share anything: there is no command", {
+      hints: [
+        'name the MCP server: talos mcp-serve --authorized-peer <ID> --command "npx -y @modelcontextprotocol/server-filesystem /home/me/projects"',
+      ],
+    });
+  }
+  return os === "windows" ? splitWindows(command) : splitPosix(command);
+}
+
+function launchPlan(
+  { os }: Context,
+  words: readonly string[],
+  additions: readonly string[],
+  cwd: string | undefined,
+): (caller: Caller) => LaunchPlan {
+  const parent = Deno.env.toObject();
+  const command = resolveProgram(os, parent, { exists: isExecutable }, words, cwd ?? Deno.cwd());
+  const environment = (peerId: string, peerName?: string) =>
+    childEnvironment(os, parent, additions, {
+      peerId,
+      ...(peerName === undefined ? {} : { peerName }),
+    });
+  environment(""); // a wrong --env fails now, too
+  return ({ peer, name }) => ({
+    ...command,
+    env: environment(peer, name),
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+}

@@ -1,0 +1,101 @@
+/**
+ * A standard `mcpServers` file, as Claude Desktop, Cursor and others read it: a service per key.
+ *
+ *     {"mcpServers": {"files": {"command": "npx", "args": ["-y", "…"], "env": {"KEY": "value"}, "cwd": "…"}}}
+ *
+ * Only servers on standard input and output can be shared. Fields that we do not know are ignored, as the
+ * programs that write such files have their own. Pure.
+ */
+
+import {
+  isJsonArray,
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  parseJson,
+} from "../identity/strict_json.ts";
+import { parseServerName, type ServerName } from "../identity/names.ts";
+import { messageOf } from "../errors.ts";
+import { McpError } from "./errors.ts";
+
+/** One server of the file. */
+export interface ConfiguredServer {
+  /** Its key, under which it is shared. */
+  readonly name: ServerName;
+  /** The program and its arguments, as written. */
+  readonly words: readonly string[];
+  /** What its environment has besides, as `NAME=VALUE`. */
+  readonly env: readonly string[];
+  /** Its working directory. */
+  readonly cwd?: string;
+}
+
+/** Reads such a file. Throws McpError "config_invalid" with the place. */
+export function parseServerConfig(text: string): ConfiguredServer[] {
+  const root = parsed(text);
+  const servers = isJsonObject(root) ? root["mcpServers"] : undefined;
+  if (!isJsonObject(servers)) throw invalid("it has no object mcpServers");
+  const entries = Object.entries(servers);
+  if (entries.length === 0) throw invalid("mcpServers is empty");
+  return entries.map(([key, value]) => serverOf(key, value));
+}
+
+function parsed(text: string): Json {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    throw invalid(messageOf(error));
+  }
+}
+
+function serverOf(key: string, value: Json): ConfiguredServer {
+  const at = `mcpServers.${key}`;
+  const name = serverName(key, at);
+  if (!isJsonObject(value)) throw invalid(`${at} is no object`);
+  const { command, cwd } = value;
+  if (command === undefined && value["url"] !== undefined) {
+    throw invalid(`${at} is reached by a URL; only servers with a command can be shared`);
+  }
+  if (typeof command !== "string" || command === "") throw invalid(`${at}.command is missing`);
+  if (cwd !== undefined && typeof cwd !== "string") throw invalid(`${at}.cwd is no text`);
+  return {
+    name,
+    words: [command, ...texts(value["args"], `${at}.args`)],
+    env: variables(value["env"], `${at}.env`),
+    ...(cwd === undefined ? {} : { cwd }),
+  };
+}
+
+function serverName(key: string, at: string): ServerName {
+  try {
+    return parseServerName(key);
+  } catch (error) {
+    throw invalid(`${at}: ${messageOf(error)}`);
+  }
+}
+
+function texts(value: Json | undefined, at: string): string[] {
+  if (value === undefined) return [];
+  if (!isJsonArray(value)) throw invalid(`${at} is no list`);
+  return value.map((item, index) => {
+    if (typeof item !== "string") throw invalid(`${at}[${index}] is no text`);
+    return item;
+  });
+}
+
+function variables(value: Json | undefined, at: string): string[] {
+  if (value === undefined) return [];
+  if (!isJsonObject(value)) throw invalid(`${at} is no object`);
+  return Object.entries(value satisfies JsonObject).map(([name, text]) => {
+    if (typeof text !== "string") throw invalid(`${at}.${name} is no text`);
+    return `${name}=${text}`;
+  });
+}
+
+function invalid(state: string): McpError {
+  return new McpError("config_invalid", `Cannot read the configuration: ${state}`, {
+    hints: [
+      'it looks like this: {"mcpServers": {"files": {"command": "npx", "args": ["-y", "…"]}}}',
+    ],
+  });
+}

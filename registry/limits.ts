@@ -1,0 +1,83 @@
+/**
+ * Every bound of the registry in one place, with its reason. What peers and a registry say to each other
+ * is bounded in `lib/limits.ts`.
+ *
+ * An address is what `PathLabel.source` says: an IPv4 address or an IPv6 /64. The bounds per address are
+ * wide: an office, a data centre or a proxy may stand behind one.
+ */
+
+/** How often something may happen: a bucket of `burst` tokens that fills with `perMinute`. */
+export interface Rate {
+  /** How many at once. */
+  readonly burst: number;
+  /** How many in the long run. */
+  readonly perMinute: number;
+}
+
+/** The bounds of one registry. */
+export interface RegistryLimits {
+  /** Control connections in all: some 20 KiB each. */
+  readonly connections: number;
+  /** Control connections from one address. */
+  readonly connectionsPerSource: number;
+  /** Control connections of one peer: one for each of its processes. */
+  readonly connectionsPerPeer: number;
+  /** New connections from one address, before anything is known of them: a handshake costs 2 ms. */
+  readonly connects: Rate;
+  /** Requests of one peer. A host that starts sends 3, each service 1 in minutes; a page of peers is 1. */
+  readonly requestsPerPeer: Rate;
+  /** Requests from one address, so that many identities of one caller gain little. */
+  readonly requestsPerSource: Rate;
+  /** Peers that are new here, from one address: each stays in the database. */
+  readonly registrationsPerSource: Rate;
+  /** Wrong join tokens from one address. */
+  readonly wrongTokensPerSource: Rate;
+  /** Registered peers: at 16 records each of the largest size, 4 GiB; usually 100 MiB. */
+  readonly registrations: number;
+}
+
+/** The bounds that hold unless tests set others. */
+export const REGISTRY_LIMITS: RegistryLimits = {
+  connections: 10_000,
+  connectionsPerSource: 2_048,
+  connectionsPerPeer: 64,
+  connects: { burst: 3_000, perMinute: 1_200 },
+  requestsPerPeer: { burst: 300, perMinute: 240 },
+  requestsPerSource: { burst: 10_000, perMinute: 6_000 },
+  registrationsPerSource: { burst: 100, perMinute: 100 / 60 },
+  wrongTokensPerSource: { burst: 10, perMinute: 10 },
+  registrations: 100_000,
+};
+
+/** Refused requests in a row, for want of quota, after which a connection is closed. */
+export const MAX_REFUSED_IN_A_ROW = 100;
+
+/** Silence after which a client is asked for a sign of life: clients ping each 15 s by themselves. */
+export const PING_AFTER_SILENCE_MS = 40_000;
+
+/** Time for that sign. */
+export const PONG_TIMEOUT_MS = 10_000;
+
+/** How often connections are looked over. */
+export const SWEEP_INTERVAL_MS = 5_000;
+
+/** How often it is written down who was connected. A crash loses no more than this of it. */
+export const TOUCH_INTERVAL_MS = 30_000;
+
+/** How long a client may leave answers unread. */
+export const READ_PATIENCE_MS = 10_000;
+
+/** How long a connection that is ended may take to read why. */
+export const FAREWELL_MS = 1_000;
+
+/** The longest first record: HELLO with the longest token has 300 bytes. */
+export const MAX_FIRST_RECORD_BYTES = 1024;
+
+/** Callers of whom a quota remembers what they took. Beyond it those that took longest ago are forgotten. */
+export const MAX_BUCKETS = 65_536;
+
+/** The least length of a join token: 96 bits in base64. */
+export const MIN_JOIN_TOKEN_BYTES = 16;
+
+/** The greatest length of a join token, as on the wire. */
+export const MAX_JOIN_TOKEN_BYTES = 256;

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { type Bytes, concat, EMPTY, fromHex, hex } from "../../lib/bytes.ts";
+import { MAX_HALF_OPEN_PER_SOURCE } from "../../lib/limits.ts";
+import { SILENT } from "../../lib/log.ts";
+import { decodeReason } from "../../lib/session/bodies.ts";
+import { initiate } from "../../lib/session/handshake.ts";
+import { memoryPair } from "../../lib/transport/memory.ts";
+import type { Transport } from "../../lib/transport/transport.ts";
+import { ConnectionKind } from "../../lib/wire/preface.ts";
+import { Registry } from "../../registry/server.ts";
+import { SeededRandom } from "../../scripts/seeded_random.ts";
+import { FakeClock } from "../session/fake_clock.ts";
+import { framesToEnd, HOST, initiating } from "../session/peers.ts";
+
+const PREFACE = { peer: "54414c4f53010000", whoAreYou: "54414c4f53010200" };
+
+function registryAt(clock: FakeClock): Registry {
+  const random = new SeededRandom("registry").bytes;
+  return new Registry({ identity: HOST, random, clock, log: SILENT });
+}
+
+/** Returns the caller's end of a connection to `registry`. */
+function callerOf(registry: Registry): Transport {
+  const [caller, callee] = memoryPair();
+  registry.accept(callee);
+  return caller;
+}
+
+/** Returns everything that comes until the stream ends. */
+async function readToEnd(transport: Transport): Promise<Bytes> {
+  let all = EMPTY;
+  const buffer = new Uint8Array(256);
+  for (;;) {
+    const count = await transport.read(buffer);
+    if (count === null) return all;
+    all = concat(all, buffer.subarray(0, count));
+  }
+}
+
+Deno.test("Registry completes a handshake and closes with not_available when one is asked for", async () => {
+  const clock = new FakeClock();
+  await using registry = registryAt(clock);
+  using transport = callerOf(registry);
+  const { channel, peer } = await initiate(
+    transport,
+    initiating({ clock, kind: ConnectionKind.registry }),
+  );
+  assert.equal(peer, HOST.peerId);
+  const [close, ...more] = await framesToEnd(channel);
+  assert.deepEqual(more, []);
+  assert.ok(close?.type === "close");
+  assert.deepEqual(decodeReason("close", close.body), {
+    code: "not_available",
+    reason: "this registry has no directory, relay or mailbox yet: connect with PEER@HOST:PORT",
+  });
+});
+
+Deno.test("Registry says who it is when its preface comes byte by byte", async () => {
+  await using registry = registryAt(new FakeClock());
+  using transport = callerOf(registry);
+  for (const byte of fromHex(PREFACE.whoAreYou)) await transport.write(Uint8Array.of(byte));
+  assert.equal(hex(await readToEnd(transport)), PREFACE.whoAreYou + hex(HOST.publicKey));
+});
+
+Deno.test("Registry says nothing when a caller wants a peer", async () => {
+  await using registry = registryAt(new FakeClock());
+  using transport = callerOf(registry);
+  await transport.write(fromHex(PREFACE.peer));
+  assert.deepEqual(await readToEnd(transport), EMPTY);
+});
+
+Deno.test("Registry says nothing when a handshake is for another key", async () => {
+  const clock = new FakeClock();
+  await using registry = registryAt(clock);
+  using transport = callerOf(registry);
+  await transport.write(concat(fromHex("54414c4f53010100"), Uint8Array.of(0, 200)));
+  await transport.write(new Uint8Array(200));
+  assert.deepEqual(await readToEnd(transport), EMPTY);
+});
+
+for (const sent of ["", "54414c", PREFACE.whoAreYou]) {
+  Deno.test(`Registry ends a connection after 10 s when it got "${sent}" and no end`, async () => {
+    const clock = new FakeClock();
+    await using registry = registryAt(clock);
+    using transport = callerOf(registry);
+    if (sent !== "") await transport.write(fromHex(sent));
+    const ended = readToEnd(transport);
+    let over = false;
+    ended.then(() => over = true);
+    await clock.advance(9_999);
+    // An answer ends our direction at once; the place is held until the caller leaves.
+    assert.equal(over, sent === PREFACE.whoAreYou);
+    await clock.advance(1);
+    assert.equal(over, true);
+    await assert.rejects(transport.write(Uint8Array.of(1)), { code: "broken" });
+    assert.equal(clock.timers, 0);
+  });
+}
+
+Deno.test("Registry bounds half-open connections when one source opens many", async () => {
+  const clock = new FakeClock();
+  await using registry = registryAt(clock);
+  const callers = Array.from(
+    { length: MAX_HALF_OPEN_PER_SOURCE },
+    () => callerOf(registry),
+  );
+  using tooMany = callerOf(registry);
+  assert.deepEqual(await readToEnd(tooMany), EMPTY);
+  callers[0]?.close();
+  await clock.advance(0);
+  using next = callerOf(registry);
+  await next.write(fromHex(PREFACE.whoAreYou));
+  assert.equal((await readToEnd(next)).length, 40);
+  for (const caller of callers) caller.close();
+});
+
+Deno.test("Registry ends what is under way when it is disposed of", async () => {
+  const registry = registryAt(new FakeClock());
+  using transport = callerOf(registry);
+  await registry[Symbol.asyncDispose]();
+  assert.deepEqual(await readToEnd(transport), EMPTY);
+  using late = callerOf(registry);
+  assert.deepEqual(await readToEnd(late), EMPTY);
+});
