@@ -11,20 +11,27 @@ import { RegistryError } from "./errors.ts";
 /** The port of every registry unless told otherwise: `HOST` alone means it everywhere. */
 export const DEFAULT_PORT = 8765;
 
+/** Where `/healthz` and the like are answered unless told otherwise: on this machine alone. */
+export const DEFAULT_HTTP_HOST = "127.0.0.1";
+
 /** What `talos-server --help` prints. */
 export const HELP = `Usage: talos-server [options]
 
-The registry of Talos: where peers find and reach each other. In this version it has an identity,
-says who it is and shakes hands, and no more: directory, relay and mailbox are not built yet.
+The registry of Talos: where peers find each other. It keeps who is registered and where their
+services are, signed by themselves; it can neither read nor forge what they say to each other.
 
 Options:
-  --port N        the port to listen on; 0 for any (default: ${DEFAULT_PORT})
-  --host ADDR     the address to listen on (default: all)
-  --data-dir DIR  where its key lies (default: registry in $TALOS_HOME, else in ~/.talos)
-  --json          events, log and errors as JSON
-  --verbose       say more on stderr
-  -V, --version   print the version
-  -h, --help      print this
+  --port N                the port to listen on; 0 for any (default: ${DEFAULT_PORT})
+  --host ADDR             the address to listen on (default: all)
+  --data-dir DIR          where its key and its database lie
+                          (default: registry in $TALOS_HOME, else in ~/.talos)
+  --join-token-file FILE  let only those in who have the token in FILE
+  --http-port N           answer /healthz, /readyz and /metrics on this port; 0 for any
+  --http-host ADDR        the address for that (default: ${DEFAULT_HTTP_HOST})
+  --json                  events, log and errors as JSON
+  --verbose               say more on stderr
+  -V, --version           print the version
+  -h, --help              print this
 
 It runs until SIGINT or SIGTERM.`;
 
@@ -42,6 +49,12 @@ export interface ServeOptions {
   readonly host: string | undefined;
   /** Undefined for the default. */
   readonly dataDir: string | undefined;
+  /** The file of the join token; undefined for a public registry. */
+  readonly joinTokenFile: string | undefined;
+  /** Undefined for no HTTP, 0 for any free port. */
+  readonly httpPort: number | undefined;
+  /** The address of the HTTP port. */
+  readonly httpHost: string;
   /** Events, log and errors as JSON. */
   readonly json: boolean;
   /** Debug lines too. */
@@ -57,9 +70,12 @@ export function parseArguments(words: readonly string[]): Request {
   if (values.version === true) return { want: "version" };
   return {
     want: "serve",
-    port: parsePort(values.port),
+    port: parsePort("--port", values.port) ?? DEFAULT_PORT,
     host: nonEmpty("--host", values.host),
     dataDir: nonEmpty("--data-dir", values["data-dir"]),
+    joinTokenFile: nonEmpty("--join-token-file", values["join-token-file"]),
+    httpPort: parsePort("--http-port", values["http-port"]),
+    httpHost: nonEmpty("--http-host", values["http-host"]) ?? DEFAULT_HTTP_HOST,
     json: values.json === true,
     verbose: values.verbose === true,
   };
@@ -74,6 +90,9 @@ function parsed(words: readonly string[]) {
         "port": { type: "string" },
         "host": { type: "string" },
         "data-dir": { type: "string" },
+        "join-token-file": { type: "string" },
+        "http-port": { type: "string" },
+        "http-host": { type: "string" },
         "json": { type: "boolean" },
         "verbose": { type: "boolean" },
         "version": { type: "boolean", short: "V" },
@@ -86,10 +105,10 @@ function parsed(words: readonly string[]) {
   }
 }
 
-function parsePort(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_PORT;
+function parsePort(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
-  if (port > MAX_PORT) throw usage(`Cannot use --port ${text}: it is not 0 to ${MAX_PORT}`);
+  if (port > MAX_PORT) throw usage(`Cannot use ${option} ${text}: it is not 0 to ${MAX_PORT}`);
   return port;
 }
 

@@ -20,6 +20,9 @@ import type { Log } from "../lib/log.ts";
 /** The name in a registry's wallet. */
 const WALLET_NAME = "registry";
 
+/** Not the name of a peer's database: a data directory that is used as a home by mistake mixes nothing. */
+const DATABASE_NAME = "registry.db";
+
 /**
  * Returns the paths below `dataDir`, or below `registry` in the home that `$TALOS_HOME` or `~/.talos`
  * is. Throws IdentityError "home_unknown" or "home_invalid".
@@ -32,6 +35,11 @@ export function dataPaths(
 ): HomePaths {
   const directory = dataDir ?? joinPath(os, homePaths(os, env, undefined, cwd).home, "registry");
   return homePaths(os, env, directory, cwd);
+}
+
+/** Returns the path of the registry's database in its data directory. */
+export function databasePath(os: OperatingSystem, { home }: HomePaths): string {
+  return joinPath(os, home, DATABASE_NAME);
 }
 
 /** What {@link openIdentity} works with. */

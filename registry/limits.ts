@@ -22,7 +22,7 @@ export interface RegistryLimits {
   readonly connectionsPerSource: number;
   /** Control connections of one peer: one for each of its processes. */
   readonly connectionsPerPeer: number;
-  /** New connections from one address, before anything is known of them: a handshake costs 2 ms. */
+  /** New connections from one address: a handshake costs 2 ms, and each is one guess of a join token. */
   readonly connects: Rate;
   /** Requests of one peer. A host that starts sends 3, each service 1 in minutes; a page of peers is 1. */
   readonly requestsPerPeer: Rate;
@@ -30,8 +30,6 @@ export interface RegistryLimits {
   readonly requestsPerSource: Rate;
   /** Peers that are new here, from one address: each stays in the database. */
   readonly registrationsPerSource: Rate;
-  /** Wrong join tokens from one address. */
-  readonly wrongTokensPerSource: Rate;
   /** Registered peers: at 16 records each of the largest size, 4 GiB; usually 100 MiB. */
   readonly registrations: number;
 }
@@ -45,7 +43,6 @@ export const REGISTRY_LIMITS: RegistryLimits = {
   requestsPerPeer: { burst: 300, perMinute: 240 },
   requestsPerSource: { burst: 10_000, perMinute: 6_000 },
   registrationsPerSource: { burst: 100, perMinute: 100 / 60 },
-  wrongTokensPerSource: { burst: 10, perMinute: 10 },
   registrations: 100_000,
 };
 
@@ -61,8 +58,11 @@ export const PONG_TIMEOUT_MS = 10_000;
 /** How often connections are looked over. */
 export const SWEEP_INTERVAL_MS = 5_000;
 
-/** How often it is written down who was connected. A crash loses no more than this of it. */
-export const TOUCH_INTERVAL_MS = 30_000;
+/** How often it is written down who is connected. A crash loses no more than this of it. */
+export const TOUCH_INTERVAL_MS = 300_000;
+
+/** Time for everything that ends when the registry is stopped; what is not done by then is left. */
+export const STOP_TIMEOUT_MS = 4_000;
 
 /** How long a client may leave answers unread. */
 export const READ_PATIENCE_MS = 10_000;

@@ -1,10 +1,10 @@
 /**
- * The executable `talos-server`: the registry, as far as it is built.
+ * The executable `talos-server`: the registry.
  *
- * It makes and keeps an identity of its own, prints how to reach it with its key, answers *who-are-you*
- * and completes handshakes, which it then ends with CLOSE `not_available`: the directory, the relay and
- * the mailbox are later work. The rules of output are those of `talos`: what is asked for goes to stdout,
- * all else to stderr; an error is one sentence and its hints; nothing from a remote is printed as it came.
+ * It makes and keeps an identity of its own, prints how to reach it with its key, and runs the directory
+ * until it is stopped; then it tells its clients and ends within 5 s. The rules of output are those of
+ * `talos`: what is asked for goes to stdout, all else to stderr; an error is one sentence and its hints;
+ * nothing from a remote is printed as it came.
  */
 
 import { utf8 } from "../lib/bytes.ts";
@@ -21,9 +21,13 @@ import { TransportError } from "../lib/transport/errors.ts";
 import { listenTcp, type TcpListener } from "../lib/transport/tcp.ts";
 import { VERSION } from "../lib/version.ts";
 import { HELP, parseArguments, type ServeOptions } from "./arguments.ts";
-import { dataPaths, openIdentity } from "./data_directory.ts";
+import { databasePath, dataPaths, openIdentity } from "./data_directory.ts";
+import { readJoinToken } from "./join_token.ts";
+import { STOP_TIMEOUT_MS } from "./limits.ts";
 import { reachableAs, reachableHosts } from "./reachable.ts";
 import { Registry } from "./server.ts";
+import { SqliteStore } from "./sqlite_store.ts";
+import { serveStatus } from "./status_endpoint.ts";
 
 /** Runs `talos-server` with the given arguments and returns its exit status. Prints what goes wrong. */
 export async function runTalosServer(argv: readonly string[]): Promise<number> {
@@ -49,26 +53,55 @@ async function serve(options: ServeOptions): Promise<void> {
     now: systemClock.now,
   });
   const sources = { clock: systemClock, random: systemRandom, log };
+  const { joinTokenFile } = options;
+  const joinToken = joinTokenFile === undefined ? null : await readJoinToken(joinTokenFile);
   const passphrase = passphraseSource({ env, terminal: SYSTEM_TERMINAL, log });
   const paths = dataPaths(os, env, options.dataDir, Deno.cwd());
   const { identity, isNew } = await openIdentity(paths, { ...sources, passphrase });
+  await using store = new SqliteStore(databasePath(os, paths));
   using listener = listen(options);
-  await using registry = new Registry({ identity, ...sources });
+  await using registry = new Registry({ identity, store, joinToken, ...sources });
   const serving = registry.serve(listener);
+  await using status = options.httpPort === undefined
+    ? null
+    : serveStatus({ host: options.httpHost, port: options.httpPort }, {
+      metrics: registry.metrics.all,
+      unready: () => registry.unready(),
+    });
+  const { port } = listener.address;
+  const hosts = reachableHosts(options.host, Deno.networkInterfaces());
+  const httpPort = status?.address.port;
+  warn(log, { isNew, isPublic: joinToken === null, paths });
+  announce(options, log, paths, reachableAs(identity.peerId, hosts, port), httpPort);
+  if (options.json) {
+    const ready = { event: "ready", pid: Deno.pid, peer_id: identity.peerId, port, hosts };
+    print(Deno.stdout, JSON.stringify({ ...ready, http_port: httpPort, data_dir: paths.home }));
+  }
+  await Promise.race([stopSignal(os), serving]);
+  log.info("stopping");
+  setTimeout(() => Deno.exit(0), STOP_TIMEOUT_MS); // what was acknowledged is on the disk
+  listener.close();
+}
+
+function warn(
+  log: Log,
+  { isNew, isPublic, paths }: {
+    readonly isNew: boolean;
+    readonly isPublic: boolean;
+    readonly paths: HomePaths;
+  },
+): void {
   if (isNew) {
     log.warn("the data directory is new: peers that know this registry will refuse its new key", {
       data_dir: paths.home,
     });
   }
-  const { port } = listener.address;
-  const hosts = reachableHosts(options.host, Deno.networkInterfaces());
-  announce(options, log, paths, reachableAs(identity.peerId, hosts, port));
-  if (options.json) {
-    const ready = { event: "ready", pid: Deno.pid, peer_id: identity.peerId, port, hosts };
-    print(Deno.stdout, JSON.stringify({ ...ready, data_dir: paths.home }));
+  if (isPublic) {
+    log.warn(
+      "there is no join token: whoever reaches this port can register and see who else has " +
+        "(make it private with --join-token-file FILE)",
+    );
   }
-  await Promise.race([stopSignal(os), serving]);
-  log.info("stopping");
 }
 
 function announce(
@@ -76,11 +109,12 @@ function announce(
   log: Log,
   { home }: HomePaths,
   reachable: readonly string[],
+  httpPort: number | undefined,
 ): void {
   if (json) return;
   for (const address of reachable) log.info(`registry ready: ${address}`);
-  log.info(`its key lies in ${home}: back it up`);
-  log.info("directory, relay and mailbox are not built yet: it says who it is, and no more");
+  log.info(`its key and its database lie in ${home}: back them up`);
+  if (httpPort !== undefined) log.info(`health and metrics on port ${httpPort}`);
 }
 
 function listen({ host, port }: ServeOptions): TcpListener {

@@ -15,7 +15,6 @@ export class Quotas {
   readonly #requestsOfPeer: TokenBuckets;
   readonly #requestsFrom: TokenBuckets;
   readonly #registrationsFrom: TokenBuckets;
-  readonly #wrongTokensFrom: TokenBuckets;
 
   /** Makes quotas of which nothing was used. */
   constructor(clock: Pick<Clock, "monotonic">, limits: RegistryLimits) {
@@ -24,7 +23,6 @@ export class Quotas {
     this.#requestsOfPeer = new TokenBuckets(limits.requestsPerPeer);
     this.#requestsFrom = new TokenBuckets(limits.requestsPerSource);
     this.#registrationsFrom = new TokenBuckets(limits.registrationsPerSource);
-    this.#wrongTokensFrom = new TokenBuckets(limits.wrongTokensPerSource);
   }
 
   /** Counts a connection from an address. */
@@ -48,15 +46,5 @@ export class Quotas {
   /** Counts a peer that is new here, from an address. */
   registration(source: string): number {
     return this.#registrationsFrom.take(source, this.#clock.monotonic());
-  }
-
-  /** Tells whether an address may try another join token; counts nothing. */
-  tokenAttempt(source: string): number {
-    return this.#wrongTokensFrom.wait(source, this.#clock.monotonic());
-  }
-
-  /** Counts a wrong join token from an address. */
-  wrongToken(source: string): void {
-    this.#wrongTokensFrom.take(source, this.#clock.monotonic());
   }
 }

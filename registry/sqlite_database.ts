@@ -47,7 +47,7 @@ interface PendingWrite {
 export class SqliteDatabase implements Disposable {
   readonly #db: DatabaseSync;
   #pending: PendingWrite[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isDue = false;
 
   /**
    * Opens the file at `path`, made private if need be, or a database in memory for `:memory:`.
@@ -90,7 +90,8 @@ export class SqliteDatabase implements Disposable {
       succeed: () => resolve(result),
       fail: reject,
     });
-    this.#timer ??= setTimeout(() => this.#commit(), 0);
+    if (!this.#isDue) setImmediate(() => this.#commit());
+    this.#isDue = true;
     return promise;
   }
 
@@ -101,8 +102,7 @@ export class SqliteDatabase implements Disposable {
   }
 
   #commit(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#isDue = false;
     const writes = this.#pending;
     if (writes.length === 0) return;
     this.#pending = [];

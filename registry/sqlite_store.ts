@@ -104,7 +104,11 @@ class SqliteDirectory implements DirectoryStore {
   }
 
   list(
-    { after, limit, now }: { readonly after?: PeerId; readonly limit: number; readonly now: number },
+    { after, limit, now }: {
+      readonly after?: PeerId;
+      readonly limit: number;
+      readonly now: number;
+    },
   ): Promise<readonly ListedRegistration[]> {
     return attempt(() =>
       this.#sql.list.all(after ?? "", limit).map(registrationOf).map((registration) => ({

@@ -24,7 +24,7 @@ const LAYERS = [
 
 const LAST_FOR_REGISTRY = "session";
 const IMPORT =
-  /(?:^|\n)\s*(?:import|export)\b[^;]*?\bfrom\s+"([^"]+)"|\bimport\(\s*"([^"]+)"\s*\)/g;
+  /(?:^|\n)\s*(?:import|export)\b[^;"]*?\bfrom\s+"([^"]+)"|\bimport\(\s*"([^"]+)"|(?:^|\n)import\s+"([^"]+)"/g;
 
 /** Returns the layer of a path relative to the root, or null when it is in none. */
 export function layerOf(path: string): string | null {
@@ -48,7 +48,7 @@ export function violation(from: string, to: string): string | null {
 
 /** Returns the specifiers that a source text imports. */
 export function importsOf(source: string): string[] {
-  return [...source.matchAll(IMPORT)].map(([, fixed, dynamic]) => fixed ?? dynamic ?? "");
+  return [...source.matchAll(IMPORT)].map(([, from, called, bare]) => from ?? called ?? bare ?? "");
 }
 
 async function main(): Promise<number> {

@@ -31,7 +31,7 @@ async function run(files: readonly string[], flags: readonly string[]): Promise<
   let text = "";
   const decoder = new TextDecoder();
   for await (const chunk of child.stdout) {
-    await Deno.stdout.write(chunk);
+    for (let at = 0; at < chunk.length;) at += await Deno.stdout.write(chunk.subarray(at));
     text += decoder.decode(chunk, { stream: true });
   }
   const { success } = await child.status;

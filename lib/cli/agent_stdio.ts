@@ -40,7 +40,7 @@ async function writeAll(bytes: Bytes): Promise<void> {
 async function* readAll(from: typeof Deno.stdin): AsyncGenerator<Bytes> {
   const buffer: Bytes = new Uint8Array(READ_BUFFER_BYTES);
   for (;;) {
-    const count = await from.read(buffer);
+    const count = await from.read(buffer).catch(() => null); // a broken stdin is a closed one
     if (count === null) return;
     yield buffer.subarray(0, count);
   }

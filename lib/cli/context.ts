@@ -1,16 +1,16 @@
 /**
  * What every command gets from the outside: the home, the terminal, time, randomness, the environment.
+ *
+ * Keys and cryptography are loaded only by a command that opens the wallet.
  */
 
 import { type Clock, systemClock } from "../clock.ts";
 import { type RandomBytes, systemRandom } from "../crypto/random.ts";
 import { type Environment, type HomePaths, homePaths } from "../identity/home.ts";
-import { LocalIdentity } from "../identity/local_identity.ts";
+import type { LocalIdentity } from "../identity/local_identity.ts";
 import { type PassphraseSource, passphraseSource } from "../identity/passphrase.ts";
-import { settleState } from "../identity/set_aside.ts";
 import { SYSTEM_TERMINAL } from "../identity/terminal.ts";
 import type { Wallet } from "../identity/wallet.ts";
-import { loadWallet } from "../identity/wallet_file.ts";
 import { createLog, type Log } from "../log.ts";
 import { Output } from "./output.ts";
 
@@ -30,7 +30,7 @@ export interface Context {
   readonly output: Output;
   /** Events, on stderr. */
   readonly log: Log;
-  /** Where the identity's files lie. */
+  /** Where the identity's files lie. Reading this throws IdentityError when that cannot be told. */
   readonly paths: HomePaths;
   /** Time. */
   readonly clock: Clock;
@@ -42,24 +42,34 @@ export interface Context {
   readonly os: typeof Deno.build.os;
 }
 
-/** Returns the context of this process. */
-export function systemContext(options: GlobalOptions): Context {
+/** What the world gives to a program and a test may choose. */
+export type World = Pick<Context, "clock" | "random">;
+
+/** The world as it is. */
+export const SYSTEM: World = { clock: systemClock, random: systemRandom };
+
+/** Returns the context of a command in this process. */
+export function systemContext(options: GlobalOptions, { clock, random }: World = SYSTEM): Context {
+  const { os } = Deno.build;
   const json = options.json === true;
   const output = new Output(Deno.stdout, Deno.stderr, json);
   const env = (name: string) => Deno.env.get(name);
+  let paths: HomePaths | undefined;
   return {
     output,
     log: createLog({
       write: (line) => output.line(line),
       level: options.verbose === true ? "debug" : "info",
       json,
-      now: systemClock.now,
+      now: clock.now,
     }),
-    paths: homePaths(Deno.build.os, env, options.home, Deno.cwd()),
-    clock: systemClock,
-    random: systemRandom,
+    get paths() {
+      return paths ??= homePaths(os, env, options.home, Deno.cwd());
+    },
+    clock,
+    random,
     env,
-    os: Deno.build.os,
+    os,
   };
 }
 
@@ -78,6 +88,11 @@ export async function openIdentity(
   context: Context,
   passphrase: PassphraseSource,
 ): Promise<{ readonly wallet: Wallet; readonly identity: LocalIdentity }> {
+  const [{ loadWallet }, { settleState }, { LocalIdentity }] = await Promise.all([
+    import("../identity/wallet_file.ts"),
+    import("../identity/set_aside.ts"),
+    import("../identity/local_identity.ts"),
+  ]);
   const wallet = await loadWallet(context.paths, passphrase);
   for (const { from, to } of await settleState(context.paths, wallet.peerId)) {
     context.log.warn("state of another identity was set aside", { from, to });

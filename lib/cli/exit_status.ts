@@ -1,9 +1,15 @@
 /**
  * Exit statuses: what a script learns from a command that failed. Documented in the README; never
- * renumbered. Every error code that can reach a user has its status here; what is not listed is 1.
+ * renumbered. An error code that is not listed here is 1.
  */
 
+import type { DiscoveryErrorCode } from "../discovery/errors.ts";
 import { TalosError } from "../errors.ts";
+import type { IdentityErrorCode } from "../identity/errors.ts";
+import type { McpErrorCode } from "../mcp/errors.ts";
+import type { SessionErrorCode } from "../session/errors.ts";
+import type { TransportErrorCode } from "../transport/errors.ts";
+import type { CliErrorCode } from "./errors.ts";
 
 /** The exit statuses of every Talos command. */
 export const ExitStatus = {
@@ -20,12 +26,34 @@ export const ExitStatus = {
 /** One of {@link ExitStatus}. */
 export type ExitStatus = typeof ExitStatus[keyof typeof ExitStatus];
 
-const STATUS_OF_CODE: Readonly<Record<string, ExitStatus>> = {
+/** What each status means, for help. */
+export const EXIT_STATUS_MEANINGS: readonly (readonly [status: ExitStatus, meaning: string])[] = [
+  [ExitStatus.done, "done"],
+  [ExitStatus.failure, "failure"],
+  [ExitStatus.usage, "the command was typed wrong"],
+  [ExitStatus.peerNotFound, "peer or service not found"],
+  [ExitStatus.unreachable, "unreachable"],
+  [ExitStatus.handshake, "handshake, identity or clock"],
+  [ExitStatus.notPermitted, "not permitted"],
+  [ExitStatus.corrupted, "a file of Talos's own is broken"],
+];
+
+type ErrorCode =
+  | CliErrorCode
+  | DiscoveryErrorCode
+  | IdentityErrorCode
+  | McpErrorCode
+  | SessionErrorCode
+  | TransportErrorCode;
+
+const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   // usage
   usage: ExitStatus.usage,
   peer_id_invalid: ExitStatus.usage,
   address_invalid: ExitStatus.usage,
   name_invalid: ExitStatus.usage,
+  home_unknown: ExitStatus.usage,
+  home_invalid: ExitStatus.usage,
   empty_command: ExitStatus.usage,
   unterminated_quote: ExitStatus.usage,
   shell_syntax: ExitStatus.usage,
@@ -68,10 +96,14 @@ const STATUS_OF_CODE: Readonly<Record<string, ExitStatus>> = {
   wallet_mismatch: ExitStatus.corrupted,
   wallet_permissions: ExitStatus.corrupted,
   access_corrupted: ExitStatus.corrupted,
+  access_permissions: ExitStatus.corrupted,
+  home_permissions: ExitStatus.corrupted,
 };
+
+const STATUSES: ReadonlyMap<string, ExitStatus> = new Map(Object.entries(STATUS_OF_CODE));
 
 /** Returns the exit status for anything that was thrown. */
 export function exitStatusOf(thrown: unknown): ExitStatus {
   if (!(thrown instanceof TalosError)) return ExitStatus.failure;
-  return STATUS_OF_CODE[thrown.code] ?? ExitStatus.failure;
+  return STATUSES.get(thrown.code) ?? ExitStatus.failure;
 }

@@ -19,12 +19,11 @@ export function listenFrom(host: string | undefined, port: number | undefined): 
     try {
       return listenOn(host, port);
     } catch (error) {
-      throw error instanceof TransportError && error.code === "port_taken"
-        ? error.advise(
-          "choose another with --port, or leave --port out to take the next free one",
-          "what holds the port: talos status, or ss -ltnp on Linux",
-        )
-        : error;
+      if (!(error instanceof TransportError) || error.code !== "port_taken") throw error;
+      throw error.advise(
+        "leave --port out to take the next free one",
+        `see what holds this one: ${portHolderCommand(Deno.build.os, port)}`,
+      );
     }
   }
   for (let candidate = DEFAULT_PORT; candidate < DEFAULT_PORT + PORTS_TRIED; candidate++) {
@@ -41,4 +40,17 @@ function listenOn(host: string | undefined, port: number): TcpListener {
   return host === undefined
     ? listenOnAllInterfaces(Deno.build.os, port)
     : listenTcp({ host, port });
+}
+
+/** Returns the command that shows which program listens on `port`. */
+export function portHolderCommand(os: typeof Deno.build.os, port: number): string {
+  switch (os) {
+    case "linux":
+    case "android":
+      return `ss -ltnp 'sport = :${port}'`;
+    case "windows":
+      return `netstat -ano | findstr :${port}`;
+    default:
+      return `lsof -nP -iTCP:${port} -sTCP:LISTEN`;
+  }
 }

@@ -1,7 +1,8 @@
 /**
- * The terminal. The rules, once: results go to stdout, everything else to stderr as `talos: …`; an error
- * is one sentence, then its `hint:` lines; with `--json` a result is one JSON value on one line and an
- * error is one JSON object on stderr. Nothing from a remote is printed with its control characters.
+ * The terminal. The rules, once: results go to stdout, everything else to stderr; an error is one
+ * sentence, `talos: …`, then its `hint:` lines; a command that is done names the `next` one. With
+ * `--json` a result is one JSON value on one line, its next steps in it, and an error is one JSON object
+ * on stderr. Nothing from a remote is printed with its control characters, and nothing in colour.
  */
 
 import { utf8 } from "../bytes.ts";
@@ -13,6 +14,14 @@ import { exitStatusOf } from "./exit_status.ts";
 export interface SyncWriter {
   /** Writes at least one byte and returns how many. */
   writeSync(bytes: Uint8Array): number;
+}
+
+/** What can be run next. */
+export interface NextStep {
+  /** The command line. */
+  readonly command: string;
+  /** What it is for, in a few words. */
+  readonly purpose: string;
 }
 
 /** Writes results and messages. */
@@ -29,9 +38,17 @@ export class Output {
     this.json = json;
   }
 
-  /** Prints a result: `value` as one line of JSON with `--json`, else `text`. */
-  result(text: string, value: unknown): void {
-    writeLine(this.#stdout, this.json ? JSON.stringify(value) : text);
+  /**
+   * Prints a result: `text` on stdout and the next steps on stderr, or with `--json` one line on stdout:
+   * `value`, with the commands of the next steps as its `next` if it is an object.
+   */
+  result(text: string, value: unknown, next: readonly NextStep[] = []): void {
+    if (this.json) {
+      writeLine(this.#stdout, JSON.stringify(withNext(value, next)));
+      return;
+    }
+    writeLine(this.#stdout, text);
+    this.next(next);
   }
 
   /** Prints a JSON line on stdout with `--json`, and nothing otherwise. */
@@ -49,6 +66,11 @@ export class Output {
     this.line(`talos: ${text}`);
   }
 
+  /** Prints next steps on stderr. */
+  next(steps: readonly NextStep[]): void {
+    for (const { command, purpose } of steps) this.line(`next, ${purpose}: ${command}`);
+  }
+
   /** Prints an error and its hints on stderr. */
   error(thrown: unknown): void {
     if (this.json) this.line(JSON.stringify(errorObject(thrown)));
@@ -58,21 +80,38 @@ export class Output {
 
 /** Returns an error as people read it: `talos: sentence`, then `hint: …` lines. */
 export function errorLines(thrown: unknown): string[] {
-  const hints = thrown instanceof TalosError ? thrown.hints : [];
-  return [`talos: ${printable(messageOf(thrown))}`, ...hints.map((hint) => `hint: ${hint}`)];
+  return [
+    `talos: ${printable(messageOf(thrown))}`,
+    ...hintsOf(thrown).map((hint) => `hint: ${printable(hint)}`),
+  ];
+}
+
+function withNext(value: unknown, next: readonly NextStep[]): unknown {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  if (next.length === 0 || !isObject) return value;
+  return { ...value, next: next.map(({ command }) => command) };
 }
 
 function errorObject(thrown: unknown) {
-  const known = thrown instanceof TalosError;
   return {
-    error: known ? thrown.code : "internal",
+    error: thrown instanceof TalosError ? thrown.code : "internal",
     message: messageOf(thrown),
-    hints: known ? thrown.hints : [],
+    hints: hintsOf(thrown),
     exit_status: exitStatusOf(thrown),
   };
 }
 
+function hintsOf(thrown: unknown): readonly string[] {
+  if (thrown instanceof TalosError) return thrown.hints;
+  return ["this is a fault of Talos: run it again with --verbose, and report what it prints"];
+}
+
 function writeLine(to: SyncWriter, text: string): void {
   const bytes = utf8(text + "\n");
-  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+  } catch (error) {
+    // Whoever read this has gone, as in `talos help | head -1`: nobody misses the rest.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }

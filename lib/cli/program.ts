@@ -1,50 +1,116 @@
 /**
  * The command line: every command, option and argument of `talos`, and nothing else.
  *
- * A command's module is loaded only when it runs, so that `mcp-connect` starts fast.
+ * A command's module is loaded only when it runs, so that `mcp-connect` starts fast. What is typed wrong
+ * is one sentence with hints like every other error, as JSON where that is asked for; `mcp-connect`
+ * tells its agent, too.
  */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { type Context, type GlobalOptions, systemContext } from "./context.ts";
-import { ExitStatus } from "./exit_status.ts";
+import { messageOf, TalosError } from "../errors.ts";
+import { type Context, type GlobalOptions, SYSTEM, systemContext, type World } from "./context.ts";
+import { CliError } from "./errors.ts";
+import { EXIT_STATUS_MEANINGS, ExitStatus, exitStatusOf } from "./exit_status.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs `talos` with the given arguments and returns its exit status. Prints what goes wrong. */
-export async function runTalos(argv: readonly string[]): Promise<ExitStatus> {
-  let context: Context | undefined;
-  const program = talosProgram((options) => context = systemContext(options));
+export async function runTalos(
+  argv: readonly string[],
+  world: World = SYSTEM,
+): Promise<ExitStatus> {
+  let context = systemContext({ json: argv.includes("--json") }, world);
+  const texts: string[] = [];
+  const program = talosProgram({
+    contextOf: (options) => context = systemContext(options, world),
+    print: (text) => texts.push(text),
+  });
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    await (asksForNothing(program, argv)
+      ? showOverview(systemContext(program.opts(), world))
+      : program.parseAsync([...argv], { from: "user" }));
     return ExitStatus.done;
   } catch (error) {
-    if (error instanceof CommanderError) {
-      return error.exitCode === 0 ? ExitStatus.done : ExitStatus.usage;
+    if (error instanceof CommanderError && error.exitCode === 0) {
+      const text = texts.join("").trimEnd();
+      context.output.result(text, { text });
+      return ExitStatus.done;
     }
-    const { Output } = await import("./output.ts");
-    const { exitStatusOf } = await import("./exit_status.ts");
-    const json = argv.includes("--json");
-    (context?.output ?? new Output(Deno.stdout, Deno.stderr, json)).error(error);
-    return exitStatusOf(error);
+    return report(context, await toldToAgent(context, error));
   }
 }
 
-/** Returns the parser. `makeContext` is called once, with the global options of the command that runs. */
-export function talosProgram(makeContext: (options: GlobalOptions) => Context): Command {
+function report({ output, log }: Context, error: unknown): ExitStatus {
+  if (!(error instanceof TalosError) && error instanceof Error) {
+    for (const line of error.stack?.split("\n") ?? []) log.debug(line);
+  }
+  output.error(error);
+  return exitStatusOf(error);
+}
+
+/** Tells whether there is no command and nothing else that commander answers, such as `--help`. */
+function asksForNothing(program: Command, argv: readonly string[]): boolean {
+  const { operands, unknown } = program.parseOptions([...argv]);
+  return operands.length === 0 && unknown.length === 0;
+}
+
+async function showOverview(context: Context): Promise<void> {
+  const { overviewCommand } = await import("./commands/status.ts");
+  await overviewCommand(context);
+}
+
+/** What was typed wrong, and to which command. */
+class UsageError extends CliError {
+  readonly command: string;
+
+  constructor(command: string, state: string, hints: readonly string[]) {
+    super("usage", `Cannot run ${command}: ${state}`, {
+      hints: [...hints, `see what it takes: ${command} --help`],
+    });
+    this.command = command;
+  }
+}
+
+/** Hands an error in the arguments of `mcp-connect` to its agent as well, and returns the error. */
+async function toldToAgent(context: Context, error: unknown): Promise<unknown> {
+  if (!(error instanceof UsageError) || error.command !== "talos mcp-connect") return error;
+  const { refuseAgent } = await import("./commands/mcp_connect.ts");
+  return await refuseAgent(context, error).then(() => error, (thrown: unknown) => thrown);
+}
+
+/** What the parser needs from the outside. */
+export interface ProgramOptions {
+  /** Is called once, with the global options of the command that runs. */
+  readonly contextOf: (options: GlobalOptions) => Context;
+  /** Takes pieces of help. */
+  readonly print: (text: string) => void;
+}
+
+/** Returns the parser. */
+export function talosProgram({ contextOf: makeContext, print }: ProgramOptions): Command {
   const program = new Command("talos")
     .description(
-      "An AI agent uses an MCP server on another machine: end to end encrypted, no account, no vendor, no open port.",
+      "An AI agent uses an MCP server on another machine: end-to-end encrypted, no account, no " +
+        "vendor. Without a command, talos shows the state of this machine and the next step.",
     )
-    .version(VERSION, "-V, --version")
+    .version(VERSION, "-V, --version", "show the version")
+    .helpCommand("help [command]", "show this, or what a command takes")
     .enablePositionalOptions()
-    .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(usageError(text)) })
-    .exitOverride();
-  withGlobalOptions(program);
+    .configureOutput({
+      writeOut: print,
+      writeErr: () => {},
+      outputError: () => {}, // errors are thrown, and printed like all others
+      getOutHelpWidth: () => HELP_COLUMNS,
+      getErrHelpWidth: () => HELP_COLUMNS,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText(
+      "after",
+      () => `\n${exitStatusHelp()}\n\nWhat a command takes: talos COMMAND --help`,
+    );
 
-  const command = (name: string, description: string): Command => {
-    const made = program.command(name).description(description).exitOverride();
-    return withGlobalOptions(made);
-  };
+  const command = (name: string, description: string): Command =>
+    program.command(name).description(description);
   const contextOf = (made: Command): Context => makeContext(made.optsWithGlobals());
 
   command("init", "make an identity: the wallet, and its Peer ID")
@@ -126,14 +192,47 @@ export function talosProgram(makeContext: (options: GlobalOptions) => Context): 
       versionCommand(contextOf(made));
     });
 
+  finish(program, "talos");
   return program;
 }
 
-function withGlobalOptions(command: Command): Command {
-  return command
-    .option("--home <dir>", "where the identity lies (default: $TALOS_HOME or ~/.talos)")
-    .option("--json", "results, events and errors as JSON")
-    .option("--verbose", "say more on stderr");
+const HELP_COLUMNS = 80;
+const EVERYWHERE = "Options of every command:";
+
+/** Gives a command and those below it what all have: the global options and our kind of errors. */
+function finish(command: Command, typed: string): void {
+  const add = (flags: string, description: string) =>
+    command.addOption(new Option(flags, description).helpGroup(EVERYWHERE));
+  add("--home <dir>", "where the identity lies (default: $TALOS_HOME, else ~/.talos)");
+  add("--json", "results, events and errors as JSON");
+  add("--verbose", "say more on stderr");
+  command.addHelpOption(new Option("-h, --help", "show this").helpGroup(EVERYWHERE));
+  command.exitOverride((error) => {
+    throw error.exitCode === 0 ? error : usageError(command, typed, error);
+  });
+  for (const below of command.commands) finish(below, `${typed} ${below.name()}`);
+}
+
+function usageError(command: Command, typed: string, error: CommanderError): UsageError {
+  if (error.code === "commander.help") {
+    const names = command.commands.map((below) => below.name());
+    return new UsageError(typed, `a command is missing: ${names.join(", ")}`, []);
+  }
+  const [sentence = "", suggestion] = messageOf(error).replace(/^error: /, "").split("\n");
+  const meant = /\((Did you mean .*)\)$/.exec(suggestion ?? "")?.[1];
+  const hints = meant === undefined ? [] : [meant.replace("Did", "did")];
+  const invalid = /^option '(\S+).*' argument '(.*)' is invalid\. It must be (.*)\.$/s.exec(
+    sentence,
+  );
+  const state = invalid === null
+    ? sentence.replace(/\.$/, "").replaceAll("'", "")
+    : `${invalid[1]} is ${JSON.stringify(invalid[2])}, it must be ${invalid[3]}`;
+  return new UsageError(typed, state, hints);
+}
+
+function exitStatusHelp(): string {
+  const lines = EXIT_STATUS_MEANINGS.map(([status, meaning]) => `  ${status}  ${meaning}`);
+  return ["Exit status:", ...lines].join("\n");
 }
 
 function withRegistryOptions(command: Command): Command {
@@ -186,7 +285,7 @@ function addAccessCommands(access: Command, contextOf: (made: Command) => Contex
 }
 
 function subcommand(parent: Command, name: string, description: string): Command {
-  return withGlobalOptions(parent.command(name).description(description).exitOverride());
+  return parent.command(name).description(description);
 }
 
 /** An option that collects one value each time it is given. */
@@ -213,9 +312,4 @@ function parseBytes(text: string): number {
     );
   }
   return bytes;
-}
-
-function usageError(text: string): string {
-  const sentence = text.trim().replace(/^error: /, "");
-  return `talos: ${sentence}\nhint: talos --help lists the commands, talos COMMAND --help its options\n`;
 }

@@ -11,7 +11,7 @@ import { resolveProgram } from "../mcp/program.ts";
 import { parseServerConfig } from "../mcp/server_config.ts";
 import type { Context } from "./context.ts";
 import { CliError } from "./errors.ts";
-import { isExecutable } from "./executable.ts";
+import { directoryAt, isExecutable } from "./executable.ts";
 
 /** The options that say what is shared. */
 export interface SharedServerOptions {
@@ -96,7 +96,14 @@ function launchPlan(
   cwd: string | undefined,
 ): (caller: Caller) => LaunchPlan {
   const parent = Deno.env.toObject();
-  const command = resolveProgram(os, parent, { exists: isExecutable }, words, cwd ?? Deno.cwd());
+  const directory = directoryAt(cwd ?? ".");
+  if (directory === null) {
+    const where = cwd ?? "the current directory";
+    throw new CliError("usage", `Cannot start the MCP server in ${where}: it is no directory`, {
+      hints: ["name a directory that is there with --cwd"],
+    });
+  }
+  const command = resolveProgram(os, parent, { exists: isExecutable }, words, directory);
   const environment = (peerId: string, peerName?: string) =>
     childEnvironment(os, parent, additions, {
       peerId,
@@ -106,6 +113,6 @@ function launchPlan(
   return ({ peer, name }) => ({
     ...command,
     env: environment(peer, name),
-    ...(cwd === undefined ? {} : { cwd }),
+    ...(cwd === undefined ? {} : { cwd: directory }),
   });
 }

@@ -4,8 +4,10 @@ import { TalosError } from "../errors.ts";
 
 /** What can go wrong between us, a registry and the peer we look for. */
 export type DiscoveryErrorCode =
-  /** The registry cannot be reached. */
+  /** The registry cannot be reached, or was lost. */
   | "registry_unreachable"
+  /** The registry has no room for another connection or request now. */
+  | "registry_busy"
   /** What answers at the registry's address is no registry. */
   | "not_a_registry"
   /** The registry has another key than the one that was pinned. */
@@ -18,8 +20,10 @@ export type DiscoveryErrorCode =
   | "registry_refused"
   /** The peer is not registered. */
   | "peer_not_found"
-  /** The peer is registered, but serves nothing now. */
+  /** The peer is registered, but serves nothing now, or nothing answers where it did. */
   | "peer_away"
+  /** The peer is there now, but none of its addresses can be reached from here. */
+  | "peer_unreachable"
   /** The peer serves, but not this service. */
   | "unknown_service";
 

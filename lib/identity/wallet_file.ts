@@ -50,8 +50,8 @@ export async function saveWallet(
 ): Promise<SavedWallet> {
   await ensureHome(paths, log);
   return await withFileLock(paths.ownerLock, async () => {
+    if (!force) await requireNoWallet(paths);
     const replaces = await exists(paths.wallet);
-    if (replaces && !force) throw walletExists(paths);
     const formerOwner = replaces ? await peerIdInFile(paths.wallet) : null;
     // The state first: it refuses while services run, and then nothing has happened yet.
     const renamed = await takeOverState(paths, formerOwner, wallet.peerId);
@@ -62,6 +62,17 @@ export async function saveWallet(
     } catch (error) {
       throw unusable(`write ${paths.wallet}`, error);
     }
+  });
+}
+
+/** Throws IdentityError "wallet_exists" when there is a wallet in the home, whatever its state. */
+export async function requireNoWallet(paths: HomePaths): Promise<void> {
+  if (!await exists(paths.wallet)) return;
+  throw new IdentityError("wallet_exists", `There is a wallet in ${paths.home} already`, {
+    hints: [
+      "see whose it is: talos status",
+      "replace it, keeping it as a .bak: talos init --force --name NAME",
+    ],
   });
 }
 
@@ -159,13 +170,4 @@ async function keepBackup(paths: HomePaths, owner: PeerId | null): Promise<strin
 async function makePrivate(path: string): Promise<void> {
   if (Deno.build.os === "windows" || !(await Deno.lstat(path)).isFile) return;
   await Deno.chmod(path, PRIVATE_FILE_MODE).catch(() => {});
-}
-
-function walletExists(paths: HomePaths): IdentityError {
-  return new IdentityError("wallet_exists", `There is a wallet in ${paths.home} already`, {
-    hints: [
-      "see whose it is: talos status",
-      "replace it, keeping it as a .bak: talos init --force --name NAME",
-    ],
-  });
 }

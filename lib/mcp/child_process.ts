@@ -66,8 +66,8 @@ export class ChildProcess {
       if (line.length <= ONE_WRITE_BYTES) {
         await this.#stdin.write(concat(line, LINE_FEED));
       } else {
-        await this.#stdin.write(line);
-        await this.#stdin.write(LINE_FEED);
+        // Both are queued before anything is awaited: no other line comes in between.
+        await Promise.all([this.#stdin.write(line), this.#stdin.write(LINE_FEED)]);
       }
       return true;
     } catch {
@@ -125,7 +125,10 @@ export class ChildProcess {
     try {
       Deno.kill(-signal.group, signal.signal);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error; // nobody is left in the group
+      // Nobody is left in the group; macOS says it otherwise while a zombie is in it.
+      const gone = error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.PermissionDenied;
+      if (!gone) throw error;
     }
   }
 }
@@ -149,7 +152,9 @@ function spawn(
     }).spawn();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      throw new McpError("command_not_found", `Cannot run ${program}: there is no such program`, {
+      const directory = cwd === undefined ? "" : `, or no directory ${cwd}`;
+      const state = `there is no such program${directory}`;
+      throw new McpError("command_not_found", `Cannot run ${program}: ${state}`, {
         cause: error,
         hints: [`check that it runs by itself: ${program} --help`],
       });

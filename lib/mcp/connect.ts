@@ -4,28 +4,30 @@
  * stdout carries MCP and nothing else. The host is dialled before the agent has said anything. As long as
  * waiting can cure what is wrong, dialling goes on while the agent waits, at most 50 s from its first
  * request; then, and for what waiting cannot cure, every waiting request is answered with an error that
- * says why. When the agent closes its end, all is over within a second.
+ * says why. When the agent closes its end, replies that are under way still arrive, but all is over within
+ * a second, answered or not: an agent that is gone must leave nothing behind.
  */
 
 import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import { TalosError } from "../errors.ts";
-import { CONNECT_PATIENCE_MS } from "../limits.ts";
+import { CONNECT_PATIENCE_MS, EARLY_DATA_BYTES } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { SessionError } from "../session/errors.ts";
 import { Queue } from "../session/queue.ts";
 import { NORMAL_CLOSE, type Session } from "../session/session.ts";
 import { windowBytes } from "../session/window.ts";
 import { describePath } from "../transport/transport.ts";
-import { type FailedCall, failureReply } from "./failure.ts";
+import { failureReply, isRefusal, sessionEnded } from "./failure.ts";
+import { HeldPassages } from "./held_passages.ts";
 import { type Line, LineSplitter, type OversizedLine } from "./lines.ts";
-import { oversizedOutcome } from "./oversized.ts";
+import { oversizedOutcome, tooLargeForPeer } from "./oversized.ts";
 import { type Interceptor, type Passage, Pipeline } from "./pipeline.ts";
 import { scanLine } from "./scan.ts";
 
 /** The agent at the other end of our stdin and stdout. */
 export interface AgentStdio {
-  /** What the agent sends, in chunks that are valid until the next one is asked for. */
+  /** What the agent sends, in chunks that are valid until the next one is asked for. Ends, never throws. */
   readonly input: AsyncIterable<Bytes>;
   /** Writes one line and its line feed. Throws when the agent is gone. */
   writeLine(line: Bytes): Promise<void>;
@@ -51,8 +53,10 @@ export interface ConnectOptions {
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
-/** A part of the second in which `mcp-connect` is gone once its agent closed. */
-const FAREWELL_MS = 800;
+/** What an agent that closed its end still waits for, together a part of the second that is allowed. */
+const LAST_REPLIES_MS = 750;
+/** For an orderly end of the session behind that. */
+const GOODBYE_MS = 100;
 
 /** What a later attempt may cure. */
 const CURABLE: ReadonlySet<string> = new Set([
@@ -78,14 +82,20 @@ export async function connectAgent(options: ConnectOptions): Promise<void> {
 class AgentConnection {
   readonly #options: ConnectOptions;
   readonly #pipeline: Pipeline;
+  readonly #held: HeldPassages;
   readonly #outbox = new Queue<Bytes>();
   #outboxBytes = 0;
-  #outboxChange = Promise.withResolvers<void>();
-  readonly #agentClosed = Promise.withResolvers<"agent closed">();
+  /** Resolves when the outbox, the calls that wait or the agent's end change; made when it is waited for. */
+  #change: PromiseWithResolvers<void> | undefined;
   readonly #firstRequest = Promise.withResolvers<void>();
+  /** The agent sends nothing more. */
+  readonly #agentClosed = Promise.withResolvers<void>();
+  #isAgentClosed = false;
+  /** The agent hears nothing more, or has had its time. */
+  readonly #agentGone = Promise.withResolvers<void>();
+  /** Reading from the agent failed inside of Talos. */
+  #fault: unknown;
   #session: Session | undefined;
-  /** Whether the session's own end is the reason for whatever fails now. */
-  #over = false;
 
   constructor(options: ConnectOptions) {
     this.#options = options;
@@ -94,90 +104,114 @@ class AgentConnection {
       interceptors: options.interceptors,
       clock: options.clock,
     });
+    this.#held = new HeldPassages((error) => this.#fail(error));
   }
 
   async run(): Promise<void> {
-    const reading = this.#readAgent();
-    reading.then(
-      () => this.#agentClosed.resolve("agent closed"),
-      () => this.#agentClosed.resolve("agent closed"), // a broken stdin is a closed one
-    );
+    using timers = new DisposableStack();
+    void this.#agentClosed.promise.then(() => {
+      if (timers.disposed) return;
+      timers.use(this.#options.clock.after(LAST_REPLIES_MS, () => this.#agentGone.resolve()));
+    });
+    this.#readAgent().then(() => this.#closeAgent(), (error: unknown) => this.#fail(error));
     try {
-      const session = await Promise.race([this.#connect(), this.#agentClosed.promise]);
-      if (session === "agent closed") return;
-      this.#session = session;
-      await this.#relay(session);
+      const session = await this.#connect();
+      if (session !== null) {
+        this.#session = session;
+        await this.#relay(session);
+      }
+      if (this.#fault !== undefined) throw this.#fault;
     } catch (error) {
-      if (this.#session === undefined && this.#options.waitForRequest) await this.#someRequest();
-      await this.#answerPending(error);
-      throw error;
-    } finally {
-      this.#over = true;
+      const failure = this.#fault ?? error;
+      if (this.#options.waitForRequest) await this.#someRequest();
+      await this.#answerPending(failure);
+      throw failure;
     }
   }
 
   /** Waits until there is a request to answer, or nobody left to answer. */
   async #someRequest(): Promise<void> {
-    await Promise.race([
-      this.#firstRequest.promise,
-      this.#agentClosed.promise,
-      elapsed(this.#options.clock, CONNECT_PATIENCE_MS),
-    ]);
+    const request = Promise.race([this.#firstRequest.promise, this.#agentClosed.promise]);
+    await within(this.#options.clock, CONNECT_PATIENCE_MS, request, undefined);
   }
 
-  /** Dials until it works, until that is hopeless, or until the agent has waited long enough. */
-  async #connect(): Promise<Session> {
+  /**
+   * Dials until it works, until that is hopeless, or until the agent has waited long enough. Returns null
+   * when the agent left and waits for nothing.
+   */
+  async #connect(): Promise<Session | null> {
     const { clock, log, openSession } = this.#options;
-    const patience = this.#firstRequest.promise.then(() => elapsed(clock, CONNECT_PATIENCE_MS));
+    using timers = new DisposableStack();
+    const enough = Promise.withResolvers<void>();
+    void this.#firstRequest.promise.then(() => {
+      if (timers.disposed) return;
+      timers.use(clock.after(CONNECT_PATIENCE_MS, () => enough.resolve()));
+    });
+    const impatience = Promise.race([
+      enough.promise,
+      this.#agentGone.promise,
+      this.#agentClosed.promise.then(() => this.#awaitsNothing ? undefined : enough.promise),
+    ]).then(() => null);
+    let failure: unknown = new SessionError("handshake_timeout", "The host did not answer in time");
     for (let retryMs = FIRST_RETRY_MS, attempt = 1;; attempt++) {
-      let failure: unknown;
+      const opening = openSession();
       try {
-        const opening = openSession();
-        const first = await Promise.race([opening, patience]);
-        if (first !== undefined) return first;
-        void opening.then((late) => late.close(), () => {}); // nobody waits for it any more
-        failure = new SessionError("handshake_timeout", "The host did not answer in time");
+        const session = await Promise.race([opening, impatience]);
+        if (session !== null) return session;
+        // Nobody waits for it any more.
+        opening.then((late) => late.abort(agentIsGone()), () => {});
+        break;
       } catch (error) {
-        if (!(error instanceof TalosError) || !CURABLE.has(error.code) || this.#over) throw error;
+        if (!(error instanceof TalosError) || !CURABLE.has(error.code)) throw error;
         failure = error;
         log.warn(`${error.message}; trying again`, { attempt, wait_ms: retryMs });
       }
-      const waited = await Promise.race([
-        elapsed(clock, retryMs).then(() => "go on" as const),
-        patience.then(() => "enough" as const),
-      ]);
-      if (waited === "enough" || this.#over) throw failure;
+      if (await within(clock, retryMs, impatience, "go on") === null) break;
       retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
     }
+    if (this.#awaitsNothing) return null;
+    throw failure;
+  }
+
+  /** Whether the agent has closed its end and has said nothing that is still to be sent or answered. */
+  get #awaitsNothing(): boolean {
+    return this.#isAgentClosed && this.#outbox.length === 0 &&
+      this.#pipeline.pending.to_server.size === 0;
   }
 
   async #relay(session: Session): Promise<void> {
     const sending = this.#sendOutbox(session);
     const receiving = this.#receive(session);
+    const hostClosed = Promise.race([receiving, sending.then(() => receiving)]);
     const first = await Promise.race([
-      receiving.then(() => "host closed" as const),
-      sending.then(() => "host closed" as const),
-      this.#agentClosed.promise,
-    ]);
-    if (first === "agent closed") {
-      await this.#sayGoodbye(session, sending, receiving);
-      return;
-    }
-    await session.close(NORMAL_CLOSE, FAREWELL_MS);
-    const { code, reason } = session.closeReason ?? NORMAL_CLOSE;
-    if (code !== NORMAL_CLOSE.code) throw hostEnded(code, reason, session);
+      hostClosed.then(() => "host closed" as const),
+      this.#agentDone(sending).then(() => "agent done" as const),
+      this.#agentGone.promise.then(() => "agent done" as const),
+    ]).catch(async (error: unknown) => {
+      // What arrived before the session broke is still handed on.
+      session.abort(error instanceof Error ? error : new Error(String(error)));
+      await Promise.race([receiving.catch(() => {}), this.#agentGone.promise]);
+      throw error;
+    });
+    if (first === "agent done") return await this.#sayGoodbye(session, receiving);
+    await session.close(NORMAL_CLOSE, GOODBYE_MS);
+    const reason = session.closeReason ?? NORMAL_CLOSE;
+    if (reason.code === NORMAL_CLOSE.code && this.#pipeline.pending.to_server.size === 0) return;
+    throw sessionEnded(reason, session.connection.peer);
   }
 
-  /** Sends what the agent said last and hands it what the host still answers, for a moment. */
-  async #sayGoodbye(session: Session, sending: Promise<void>, receiving: Promise<void>) {
-    const { clock } = this.#options;
-    const finish = async () => {
-      await sending;
-      await session.close(NORMAL_CLOSE, FAREWELL_MS);
-      await receiving;
-    };
-    await within(clock, FAREWELL_MS, finish().catch(() => {}), undefined); // the agent is gone
-    session.abort(new SessionError("closed", "The agent is gone"));
+  /** Resolves when the agent has closed its end and all that it said was sent and answered. */
+  async #agentDone(sending: Promise<void>): Promise<void> {
+    await this.#agentClosed.promise;
+    await sending;
+    while (this.#pipeline.pending.to_server.size > 0) await this.#changed();
+  }
+
+  /** Ends the session in order, if that is quickly done. */
+  async #sayGoodbye(session: Session, receiving: Promise<void>): Promise<void> {
+    const goodbye = session.close(NORMAL_CLOSE, GOODBYE_MS).then(() => receiving).catch(() => {});
+    await within(this.#options.clock, GOODBYE_MS, goodbye, undefined);
+    session.abort(agentIsGone());
   }
 
   async #readAgent(): Promise<void> {
@@ -191,97 +225,103 @@ class AgentConnection {
     if (last !== null) await this.#takeAgentLine(last, null);
   }
 
+  #closeAgent(): void {
+    this.#isAgentClosed = true;
+    this.#agentClosed.resolve();
+    this.#signalChange();
+  }
+
+  /** Something failed that must not: the agent is served no longer. */
+  #fail(error: unknown): void {
+    this.#fault ??= error;
+    this.#closeAgent();
+    this.#agentGone.resolve();
+  }
+
   /** Takes a line whose bytes may lie in `reused`, a buffer that the next chunk overwrites. */
   async #takeAgentLine(line: Line, reused: ArrayBuffer | null): Promise<void> {
-    if (line.kind === "oversized") return await this.#tooLarge(line, this.#options.maxMessage);
+    if (line.kind === "oversized") return await this.#tooLarge(line);
     const bytes = line.bytes.buffer === reused ? line.bytes.slice() : line.bytes;
     const passage = this.#pipeline.pass("to_server", bytes);
     if (this.#pipeline.pending.to_server.size > 0) this.#firstRequest.resolve();
     await this.#towardsHost(passage);
   }
 
-  /** A line of the agent is beyond what we or the host take: that one request fails. */
-  async #tooLarge(line: Pick<OversizedLine, "length" | "id" | "method">, limit: number) {
-    const outcome = oversizedOutcome(line, limit, this.#pipeline.pending.to_agent);
+  /** A line of the agent is beyond what we take: that one message fails. */
+  async #tooLarge(line: OversizedLine): Promise<void> {
+    const { log, maxMessage } = this.#options;
+    log.warn("a message of the agent is too large", { bytes: line.length, limit: maxMessage });
+    const outcome = oversizedOutcome(line, maxMessage, this.#pipeline.pending.to_agent);
     if (outcome?.to === "back") await this.#write(outcome.reply);
     else if (outcome?.to === "on") this.#post(outcome.reply);
-    else {this.#options.log.warn("dropped a message that is too large", {
-        bytes: line.length,
-        limit,
-      });}
   }
 
   async #towardsHost(passage: Passage): Promise<void> {
     for (const note of passage.notes) this.#options.log.warn(note);
     for (const line of passage.forward) this.#post(line);
     for (const line of passage.back) await this.#write(line);
-    for (const held of passage.held) this.#later(held, (later) => this.#towardsHost(later));
+    this.#held.add(passage, (later) => this.#towardsHost(later));
+    this.#signalChange();
   }
 
   async #towardsAgent(passage: Passage): Promise<void> {
     for (const note of passage.notes) this.#options.log.warn(note);
     for (const line of passage.forward) await this.#write(line);
     for (const line of passage.back) this.#post(line);
-    for (const held of passage.held) this.#later(held, (later) => this.#towardsAgent(later));
-  }
-
-  #later(held: Promise<Passage>, carryOut: (passage: Passage) => Promise<void>): void {
-    held.then(carryOut).catch((error: unknown) =>
-      this.#session?.abort(error instanceof Error ? error : new Error(String(error)))
-    );
+    this.#held.add(passage, (later) => this.#towardsAgent(later));
+    this.#signalChange();
   }
 
   #post(line: Bytes): void {
     this.#outbox.push(line);
     this.#outboxBytes += line.length;
-    this.#signalOutbox();
+    this.#signalChange();
   }
 
   /** Stops reading the agent while too much waits to be sent: back-pressure, never loss. */
   async #roomInOutbox(): Promise<void> {
-    while (this.#outboxBytes > windowBytes(this.#options.maxMessage)) {
-      await this.#outboxChange.promise;
-    }
+    while (this.#outboxBytes > windowBytes(this.#options.maxMessage)) await this.#changed();
   }
 
   /** Sends what is in the outbox, in order. Ends when the agent closed and the outbox is empty. */
   async #sendOutbox(session: Session): Promise<void> {
-    let closed = false;
-    void this.#agentClosed.promise.then(() => {
-      closed = true;
-      this.#signalOutbox();
-    });
     for (;;) {
       const line = this.#outbox.at(0);
       if (line === undefined) {
-        if (closed) return;
-        await this.#outboxChange.promise;
+        if (this.#isAgentClosed) return;
+        await this.#changed();
         continue;
       }
+      // A longer one cannot leave before OPENED anyway, and OPENED says how long it may be.
+      if (line.length > EARLY_DATA_BYTES) await session.opened;
+      this.#outbox.shift();
       try {
         await session.send(line);
       } catch (error) {
         if (!(error instanceof SessionError) || error.code !== "message_too_large") throw error;
         await this.#tooLargeForHost(line, session.peerMaxMessage ?? 0);
       }
-      this.#outbox.shift();
       this.#outboxBytes -= line.length;
-      this.#signalOutbox();
+      this.#signalChange();
     }
   }
 
   async #tooLargeForHost(line: Bytes, limit: number): Promise<void> {
-    const scanned = scanLine(line, "towards_agent");
-    if (scanned.kind === "request") this.#pipeline.pending.to_server.settle(scanned.id.key);
-    if (scanned.kind !== "request" && scanned.kind !== "response") return;
-    const method = scanned.kind === "request" ? scanned.method : null;
-    await this.#tooLarge({ length: line.length, id: scanned.id, method }, limit);
+    this.#options.log.warn("a message is too large for the host", { bytes: line.length, limit });
+    for (const { to, reply } of tooLargeForPeer(line, limit, this.#pipeline.pending.to_server)) {
+      if (to === "back") await this.#write(reply);
+      else this.#post(reply);
+    }
   }
 
-  #signalOutbox(): void {
-    const { resolve } = this.#outboxChange;
-    this.#outboxChange = Promise.withResolvers();
-    resolve();
+  #changed(): Promise<void> {
+    this.#change ??= Promise.withResolvers();
+    return this.#change.promise;
+  }
+
+  #signalChange(): void {
+    this.#change?.resolve();
+    this.#change = undefined;
   }
 
   async #receive(session: Session): Promise<void> {
@@ -292,42 +332,44 @@ class AgentConnection {
     }
   }
 
-  /** Writes to the agent. One that no longer reads counts as one that closed. */
+  /** Writes to the agent. One that no longer reads is gone. */
   async #write(line: Bytes): Promise<void> {
     try {
       await this.#options.agent.writeLine(line);
     } catch {
-      this.#agentClosed.resolve("agent closed"); // a broken pipe: the agent is gone
+      this.#closeAgent(); // a broken pipe
+      this.#agentGone.resolve();
     }
   }
 
   /** Answers every call that waits, so that no agent waits for ever. */
   async #answerPending(error: unknown): Promise<void> {
-    const unsent = new Set<string>();
+    await within(this.#options.clock, LAST_REPLIES_MS, this.#held.settled(), undefined);
+    const unsent = this.#unsentKeys();
+    const session = this.#session;
+    const reached = session !== undefined &&
+      (session.peerMaxMessage !== undefined || !isRefusal(error));
+    for (const call of this.#pipeline.pending.to_server.drain()) {
+      const handedOver = reached && !unsent.has(call.key) && !this.#pipeline.holds(call);
+      const path = session === undefined ? {} : { path: describePath(session.path) };
+      await this.#write(failureReply(error, { call, handedOver, ...path }));
+    }
+  }
+
+  /** The keys of the requests that are still in the outbox. */
+  #unsentKeys(): Set<string> {
+    const keys = new Set<string>();
     for (let at = 0, line = this.#outbox.at(0); line !== undefined; line = this.#outbox.at(++at)) {
       const scanned = scanLine(line, "towards_agent");
-      if (scanned.kind === "request") unsent.add(scanned.id.key);
+      const messages = scanned.kind === "batch"
+        ? scanned.elements.map(({ message }) => message)
+        : [scanned];
+      for (const message of messages) if (message.kind === "request") keys.add(message.id.key);
     }
-    const path = this.#session === undefined ? undefined : describePath(this.#session.path);
-    for (const call of this.#pipeline.pending.to_server.drain()) {
-      const failed: FailedCall = {
-        call,
-        handedOver: this.#session !== undefined && !unsent.has(call.key),
-        ...(path === undefined ? {} : { path }),
-      };
-      await this.#write(failureReply(error, failed));
-    }
+    return keys;
   }
 }
 
-function hostEnded(code: string, reason: string, session: Session): SessionError {
-  const known = code === "unauthorized" ? "unauthorized" : "service_failed";
-  return new SessionError(
-    known,
-    `The host ${session.connection.peer} ended the session: ${reason}`,
-  );
-}
-
-function elapsed(clock: Clock, ms: number): Promise<undefined> {
-  return new Promise((resolve) => clock.after(ms, () => resolve(undefined)));
+function agentIsGone(): SessionError {
+  return new SessionError("closed", "The agent is gone");
 }

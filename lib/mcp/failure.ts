@@ -1,9 +1,14 @@
 /**
  * From an error of ours to the reply that an agent gets for a call it made.
+ *
+ * A call is said not to have been run only where that is certain: nothing of it was handed to a
+ * connection, or the host refused the session. Otherwise the outcome is unknown, whatever the error is.
  */
 
 import type { Bytes } from "../bytes.ts";
 import { messageOf, TalosError } from "../errors.ts";
+import type { ReasonBody } from "../session/bodies.ts";
+import { SessionError, type SessionErrorCode } from "../session/errors.ts";
 import { type RpcErrorName, talosErrorReply } from "./jsonrpc.ts";
 import type { PendingCall } from "./pending.ts";
 
@@ -24,7 +29,6 @@ const NAME_OF_CODE: Readonly<Record<string, RpcErrorName>> = {
   handshake_timeout: "unreachable",
   not_talos: "wrong_key",
   handshake_failed: "wrong_key",
-  protocol: "wrong_key",
   version: "wrong_key",
   clock: "clock_skew",
   unauthorized: "unauthorized",
@@ -46,28 +50,63 @@ const NAME_OF_CODE: Readonly<Record<string, RpcErrorName>> = {
   wallet_mismatch: "wallet",
   wallet_permissions: "wallet",
   wrong_passphrase: "wallet",
+  passphrase_file: "wallet",
+  passphrase_invalid: "wallet",
+  home_unknown: "wallet",
+  home_invalid: "wallet",
+  home_permissions: "wallet",
+  home_unusable: "wallet",
 };
 
-/** What the loss of a connection means for a call. */
-const LOSSES: ReadonlySet<string> = new Set(["connection_lost", "broken", "closed"]);
+/** What the loss of a connection is called. */
+const LOSSES: ReadonlySet<string> = new Set(["connection_lost", "broken", "closed", "protocol"]);
+
+/** What a host answers OPEN with when it grants no session. */
+const REFUSALS: ReadonlySet<string> = new Set<SessionErrorCode>([
+  "unauthorized",
+  "unknown_service",
+  "service_failed",
+  "busy",
+]);
+
+/** Tells whether `error`, of a session that was never granted, is the host's refusal. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof SessionError && REFUSALS.has(error.code);
+}
+
+/** What the code of a host's CLOSE means; everything else means that the host no longer serves. */
+const ERROR_OF_CLOSE: Readonly<Record<string, SessionErrorCode>> = {
+  unauthorized: "unauthorized",
+  child_exited: "service_failed",
+  command_not_found: "service_failed",
+  spawn_failed: "service_failed",
+};
+
+/** Returns the error for a session that the host `peer` ended while it was used. */
+export function sessionEnded({ code, reason }: ReasonBody, peer: string): SessionError {
+  const why = reason === "" ? code : reason;
+  return new SessionError(
+    ERROR_OF_CLOSE[code] ?? "connection_lost",
+    `The host ${peer} ended the session: ${why}`,
+  );
+}
 
 /** Returns the error reply for a call that `error` prevents from being answered. */
 export function failureReply(error: unknown, { call, handedOver, path }: FailedCall): Bytes {
   const known = error instanceof TalosError ? error : undefined;
   const name = nameOf(known, handedOver);
-  const outcome = name === "connection_lost_outcome_unknown"
-    ? "; whether the call was run is unknown"
-    : "; the call was not run";
-  const text = known?.code === "service_failed" ? messageOf(error) : messageOf(error) + outcome;
-  return talosErrorReply(call.idToken, name, text, {
+  const outcome = handedOver ? "whether the call was run is unknown" : "the call was not run";
+  return talosErrorReply(call.idToken, name, `${messageOf(error)}; ${outcome}`, {
     ...(path === undefined ? {} : { path }),
     ...(known === undefined || known.hints.length === 0 ? {} : { hint: known.hints }),
     ...(known === undefined ? {} : { code: known.code }),
+    run: handedOver ? "unknown" : "no",
   });
 }
 
 function nameOf(error: TalosError | undefined, handedOver: boolean): RpcErrorName {
   const lost = handedOver ? "connection_lost_outcome_unknown" : "connection_lost_not_run";
   if (error === undefined || LOSSES.has(error.code)) return lost;
-  return NAME_OF_CODE[error.code] ?? lost;
+  // Whatever else keeps us from having a session at all: a wrong command line, say.
+  return NAME_OF_CODE[error.code] ?? (handedOver ? lost : "unreachable");
 }

@@ -23,6 +23,7 @@ import {
 import { Host, type HostedSession, type OpenDecision } from "../session/host.ts";
 import type { Session } from "../session/session.ts";
 import { describePath, type Transport } from "../transport/transport.ts";
+import type { Caller } from "./launcher.ts";
 import type { McpService } from "./serve.ts";
 
 /** What a caller asks for who leaves the choice to the host: the only MCP server that it may use. */
@@ -60,6 +61,8 @@ export class McpHost implements AsyncDisposable {
   readonly #options: McpHostOptions;
   readonly #services: ReadonlyMap<string, McpService>;
   readonly #host: Host;
+  /** Ends what a session still does, before its peer has heard that it is cut. */
+  readonly #cuts = new Map<Session, AbortController>();
   #access: Access;
   #expiry: Disposable | undefined;
 
@@ -131,11 +134,19 @@ export class McpHost implements AsyncDisposable {
       granted: true,
       service: service.name,
       maxMessage: service.maxMessage,
-      run: (session: Session) => {
-        this.#scheduleExpiry();
-        return service.run(session, caller);
-      },
+      run: (session: Session) => this.#run(session, service, caller),
     };
+  }
+
+  async #run(session: Session, service: McpService, caller: Caller): Promise<void> {
+    const cut = new AbortController();
+    this.#cuts.set(session, cut);
+    this.#scheduleExpiry();
+    try {
+      await service.run(session, caller, cut.signal);
+    } finally {
+      this.#cuts.delete(session);
+    }
   }
 
   #permitted(peer: PeerId): McpService[] {
@@ -151,7 +162,9 @@ export class McpHost implements AsyncDisposable {
     const lost = ({ peer, service }: HostedSession) =>
       service !== CONTROL_SERVICE && !this.#mayOpen(peer, service).allowed;
     for (const hosted of this.#host.sessions) {
-      if (!lost(hosted)) continue;
+      const cut = this.#cuts.get(hosted.session);
+      if (cut === undefined || cut.signal.aborted || !lost(hosted)) continue;
+      cut.abort();
       this.#options.log.warn("session cut: its permission was withdrawn", {
         peer: hosted.peer,
         service: hosted.service,

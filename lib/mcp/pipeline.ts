@@ -5,15 +5,17 @@
  *
  * A line is forwarded as the bytes it came as, or not at all; only a batch of which a part is withheld is
  * put together anew from the bytes of the rest. Requests are noted per direction, so that every response
- * is known to answer something, and so that calls can be answered when the other end is gone. Policy,
- * pinning, audit and limits are interceptors. Pure but for the clock: no I/O.
+ * is known to answer something, and so that calls can be answered when the other end is gone. Whoever
+ * waits for what is refused here is told: the asker of a request, and the asker whom a refused response
+ * would have answered. Policy, pinning, audit and limits are interceptors. Pure but for the clock: no I/O.
  */
 
 import { type Bytes, concat, fromUtf8Lossy, utf8 } from "../bytes.ts";
 import type { Clock } from "../clock.ts";
-import { talosErrorReply } from "./jsonrpc.ts";
-import { type PendingCall, PendingCalls } from "./pending.ts";
+import { type RpcErrorDetails, talosErrorReply } from "./jsonrpc.ts";
+import { type PendingCall, PendingCalls, type SettledCall } from "./pending.ts";
 import { REFUSALS } from "./refusals.ts";
+import { type RefusedMessage, refusedMessage } from "./refused_message.ts";
 import {
   type BatchElement,
   type InvalidLine,
@@ -35,33 +37,39 @@ export interface Passing {
   /** Its own bytes. */
   readonly bytes: Bytes;
   /** For a response: the call it answers. */
-  readonly call?: PendingCall;
+  readonly call?: SettledCall;
 }
 
 /** What an interceptor decides. */
 export type Verdict =
-  /** Let it pass. */
+  /** Let it pass, as far as this interceptor is concerned. */
   | { readonly action: "forward" }
-  /** Let `bytes` pass in its place: one message, one line. */
+  /** Let `bytes` pass in its place: one line, of the same kind and with the same id. */
   | { readonly action: "replace"; readonly bytes: Bytes }
-  /** Withhold it and send `bytes` back to where it came from. */
+  /** Withhold a request and send its asker `bytes`, the reply. */
   | { readonly action: "answer"; readonly bytes: Bytes }
-  /** Withhold it without a word to anyone but the log. */
+  /** Withhold it without a word to anyone but the log: whoever waits for it is not told. */
   | { readonly action: "drop"; readonly why: string }
   /** Withhold it until this resolves; other messages pass meanwhile. */
   | { readonly action: "hold"; readonly until: Promise<Verdict> };
 
-/** Looks at every message and decides. The first that does not forward ends the chain. */
+/**
+ * Looks at every message and decides. Each is asked about what the one before it let pass, be it a
+ * replacement or what was held for a while; the first that answers or drops ends the chain.
+ */
 export interface Interceptor {
   /** For logs. */
   readonly name: string;
-  /** Decides about one message. Must not keep its bytes without copying them. */
+  /**
+   * Decides about one message. Must not keep its bytes without copying them. What it throws, and what a
+   * held verdict rejects with, ends the session.
+   */
   intercept(passing: Passing): Verdict;
 }
 
 /** What came of a line. */
 export interface Passage {
-  /** Lines to send on, in order. */
+  /** Lines to send on, in order. In place of a refused response: the error for its asker. */
   readonly forward: readonly Bytes[];
   /** Lines to send back to where the line came from. */
   readonly back: readonly Bytes[];
@@ -90,6 +98,7 @@ export class Pipeline {
   readonly pending: Readonly<Record<Direction, PendingCalls>>;
   readonly #strictness: PipelineOptions["strictness"];
   readonly #interceptors: readonly Interceptor[];
+  readonly #heldCalls = new Set<PendingCall>();
   #protocolVersion: string | undefined;
 
   /** Begins with no call pending. */
@@ -107,14 +116,20 @@ export class Pipeline {
     return this.#protocolVersion;
   }
 
-  /** Decides about one line without its line feed. What it returns may be views into `line`. */
+  /** Whether an interceptor still holds the request of this pending call: then it was not sent on. */
+  holds(call: PendingCall): boolean {
+    return this.#heldCalls.has(call);
+  }
+
+  /**
+   * Decides about one line without its line feed. What it returns are views into `line`, which must not
+   * change any more. Throws what an interceptor throws, and TypeError for a verdict that makes no sense.
+   */
   pass(direction: Direction, line: Bytes): Passage {
     const scanned = scanLine(line, this.#strictness[direction]);
     switch (scanned.kind) {
       case "invalid":
-        return direction === "to_server"
-          ? refusedTowardsServer(scanned)
-          : this.#refusedTowardsAgent(scanned);
+        return this.#refuseLine(direction, line, scanned);
       case "batch":
         return this.#passBatch(direction, line, scanned.elements);
       default:
@@ -122,44 +137,21 @@ export class Pipeline {
     }
   }
 
-  /** Nobody at the server waits for an answer; but if the line was one, the agent waits for it. */
-  #refusedTowardsAgent(line: InvalidLine): Passage {
-    if (line.reason === "empty_line") return NOTHING;
-    const sentence = refusalText(line);
-    const notes = [`refused a line: ${line.reason}: ${sentence}`];
-    const call = line.method === null && line.id !== null
-      ? this.pending.to_server.settle(line.id.key)
-      : null;
-    if (call === null) return { ...NOTHING, notes };
-    const text = `The server's reply was not passed on: ${sentence}`;
-    const details = { reason: line.reason, offset: line.offset };
-    return {
-      ...NOTHING,
-      forward: [talosErrorReply(call.idToken, "refused_line", text, details)],
-      notes,
-    };
-  }
-
   #passBatch(direction: Direction, line: Bytes, elements: readonly BatchElement[]): Passage {
     if (this.#protocolVersion !== BATCH_REVISION) {
       const why = `batches exist in MCP ${BATCH_REVISION} only`;
-      return {
-        ...NOTHING,
-        back: elements.flatMap(({ message }) => refuseMessage(message, why)),
-        notes: [`refused a batch of ${elements.length}: ${why}`],
-      };
+      const refused = together(
+        elements.map(({ message }) => this.#refuse(direction, message, why, { reason: "batch" })),
+      );
+      return { ...refused, notes: [`refused a batch of ${elements.length}: ${why}`] };
     }
     const passages = elements.map(({ message, bytes }) =>
       this.#passMessage(direction, message, bytes)
     );
-    const forward = passages.flatMap((passage) => passage.forward);
+    const passage = together(passages);
+    if (passage.forward.length === 0) return passage;
     const untouched = elements.every(({ bytes }, at) => passages[at]?.forward[0] === bytes);
-    return {
-      forward: forward.length === 0 ? [] : [untouched ? line : batchOf(forward)],
-      back: passages.flatMap((passage) => passage.back),
-      held: passages.flatMap((passage) => passage.held),
-      notes: passages.flatMap((passage) => passage.notes),
-    };
+    return { ...passage, forward: [untouched ? line : batchOf(passage.forward)] };
   }
 
   #passMessage(direction: Direction, message: ScannedMessage, bytes: Bytes): Passage {
@@ -195,40 +187,101 @@ export class Pipeline {
     };
   }
 
-  #ask(passing: Passing): Passage {
-    for (const interceptor of this.#interceptors) {
+  /** Asks the interceptors from the one at `first` on. */
+  #ask(passing: Passing, first = 0): Passage {
+    for (let at = first; at < this.#interceptors.length; at++) {
+      const interceptor = this.#interceptors[at]!;
       const verdict = interceptor.intercept(passing);
-      if (verdict.action !== "forward") return this.#withheld(passing, verdict);
+      if (verdict.action === "forward") continue;
+      return this.#carryOut(passing, verdict, at);
     }
     return { ...NOTHING, forward: [passing.bytes] };
   }
 
-  #withheld(passing: Passing, verdict: Exclude<Verdict, { action: "forward" }>): Passage {
+  /** Carries out the verdict of the interceptor at `index`. */
+  #carryOut(passing: Passing, verdict: Verdict, index: number): Passage {
     switch (verdict.action) {
+      case "forward":
+        return this.#ask(passing, index + 1);
       case "replace":
-        return { ...NOTHING, forward: [verdict.bytes] };
+        return this.#ask(this.#replaced(passing, verdict.bytes, index), index + 1);
       case "answer":
+        if (passing.message.kind !== "request") throw this.#misuse(index, "answers no request");
         this.#forget(passing);
         return { ...NOTHING, back: [verdict.bytes] };
       case "drop":
         this.#forget(passing);
         return dropped(verdict.why);
-      case "hold": {
-        const kept = { ...passing, bytes: passing.bytes.slice() };
-        const later = verdict.until.then((decided) =>
-          decided.action === "forward"
-            ? { ...NOTHING, forward: [kept.bytes] }
-            : this.#withheld(kept, decided)
-        );
-        return { ...NOTHING, held: [later] };
-      }
+      case "hold":
+        return { ...NOTHING, held: [this.#hold(passing, verdict.until, index)] };
       default:
         return verdict satisfies never;
     }
   }
 
+  async #hold(passing: Passing, until: Promise<Verdict>, index: number): Promise<Passage> {
+    const { direction, message } = passing;
+    const call = message.kind === "request" ? this.pending[direction].get(message.id.key) : null;
+    if (call === null) return this.#carryOut(passing, await until, index);
+    this.#heldCalls.add(call);
+    const verdict = await until.finally(() => this.#heldCalls.delete(call));
+    if (this.pending[direction].get(call.key) !== call) {
+      return dropped(`${call.method}: its caller no longer waits`);
+    }
+    return this.#carryOut(passing, verdict, index);
+  }
+
+  /** What was checked is what is read: a replacement is scanned like the line it stands for. */
+  #replaced(passing: Passing, bytes: Bytes, index: number): Passing {
+    const message = scanLine(bytes, this.#strictness[passing.direction]);
+    if (
+      message.kind === "invalid" || message.kind === "batch" ||
+      message.kind !== passing.message.kind || idKey(message) !== idKey(passing.message)
+    ) {
+      throw this.#misuse(index, "replaces a message by one of another kind or id");
+    }
+    return { ...passing, message, bytes };
+  }
+
+  #misuse(index: number, how: string): TypeError {
+    return new TypeError(
+      `Cannot pass message: interceptor ${this.#interceptors[index]?.name} ${how}`,
+    );
+  }
+
   #forget({ direction, message }: Passing): void {
     if (message.kind === "request") this.pending[direction].settle(message.id.key);
+  }
+
+  #refuseLine(direction: Direction, line: Bytes, invalid: InvalidLine): Passage {
+    const { reason, offset } = invalid;
+    if (reason === "empty_line") return NOTHING;
+    const why = `the line ${REFUSALS[reason]} (byte ${offset})`;
+    const notes = [`refused a line: ${reason}: ${why}`];
+    const pending = this.pending[direction];
+    const answered = this.pending[opposite(direction)];
+    const message = refusedMessage(direction, line, invalid, pending, answered);
+    if (message === null) return { ...NOTHING, notes };
+    return { ...this.#refuse(direction, message, why, { reason, offset }), notes };
+  }
+
+  /** Withholds a message, and tells whoever waits for it or for what it answers. */
+  #refuse(
+    direction: Direction,
+    message: RefusedMessage | ScannedMessage,
+    why: string,
+    details: RpcErrorDetails,
+  ): Passage {
+    if (message.kind === "request") {
+      const text = `The message was not passed on: ${why}`;
+      const token = message.id?.token ?? null;
+      return { ...NOTHING, back: [talosErrorReply(token, "refused_line", text, details)] };
+    }
+    if (message.kind === "notification" || message.id === null) return NOTHING;
+    const call = this.pending[opposite(direction)].settle(message.id.key);
+    if (call === null) return NOTHING;
+    const text = `The reply was not passed on: ${why}`;
+    return { ...NOTHING, forward: [talosErrorReply(call.idToken, "refused_line", text, details)] };
   }
 
   #noteInitialized(response: Bytes): void {
@@ -251,29 +304,17 @@ function dropped(why: string): Passage {
   return { ...NOTHING, notes: [`dropped ${why}`] };
 }
 
-/** Its sender waits for an answer, unless it was a notification. */
-function refusedTowardsServer(line: InvalidLine): Passage {
-  if (line.reason === "empty_line") return NOTHING;
-  const sentence = refusalText(line);
-  const notes = [`refused a line: ${line.reason}: ${sentence}`];
-  if (line.id === null && line.method !== null) return { ...NOTHING, notes };
-  const text = `The message was not passed on: ${sentence}`;
-  const details = { reason: line.reason, offset: line.offset };
+function together(passages: readonly Passage[]): Passage {
   return {
-    ...NOTHING,
-    back: [talosErrorReply(line.id?.token ?? null, "refused_line", text, details)],
-    notes,
+    forward: passages.flatMap((passage) => passage.forward),
+    back: passages.flatMap((passage) => passage.back),
+    held: passages.flatMap((passage) => passage.held),
+    notes: passages.flatMap((passage) => passage.notes),
   };
 }
 
-function refusalText({ reason, offset }: InvalidLine): string {
-  return `the line ${REFUSALS[reason]} (byte ${offset})`;
-}
-
-function refuseMessage(message: ScannedMessage, why: string): Bytes[] {
-  if (message.kind !== "request") return [];
-  const text = `The message was not passed on: ${why}`;
-  return [talosErrorReply(message.id.token, "refused_line", text, { reason: "batch" })];
+function idKey(message: ScannedMessage): string | null {
+  return message.kind === "notification" ? null : message.id?.key ?? null;
 }
 
 function batchOf(elements: readonly Bytes[]): Bytes {

@@ -7,17 +7,20 @@
  */
 
 import { type Bytes, fromUtf8Lossy } from "../bytes.ts";
-import type { Clock } from "../clock.ts";
-import { MAX_CHILDREN_PER_PEER_SERVICE } from "../limits.ts";
+import { type Clock, within } from "../clock.ts";
+import { messageOf } from "../errors.ts";
+import { CHILD_GRACE_MS, MAX_CHILDREN_PER_PEER_SERVICE } from "../limits.ts";
 import { type Log, printable } from "../log.ts";
 import { shortPeerId } from "../identity/peer_id.ts";
 import type { Session } from "../session/session.ts";
 import type { ChildExit, ChildProcess } from "./child_process.ts";
 import { McpError } from "./errors.ts";
+import { HeldPassages } from "./held_passages.ts";
 import type { Caller, Launcher, LaunchLimits, LaunchPlan } from "./launcher.ts";
 import { type Line, LineSplitter, type OversizedLine } from "./lines.ts";
 import { oversizedOutcome } from "./oversized.ts";
 import { type Interceptor, type Passage, Pipeline } from "./pipeline.ts";
+import { scanLine } from "./scan.ts";
 import { StderrTail } from "./stderr_tail.ts";
 
 /** What a service runs for each session. */
@@ -41,6 +44,8 @@ export interface McpServiceOptions {
 }
 
 const NOISE_SHOWN_CHARACTERS = 200;
+/** What a child said last, as far as it accompanies an error: a CLOSE has room for some 500 characters. */
+const LAST_WORDS_CHARACTERS = 400;
 
 /** A shared MCP server: a child for each session. */
 export class McpService {
@@ -68,13 +73,14 @@ export class McpService {
   }
 
   /**
-   * Runs a session to its end. Throws McpError when the child cannot be started or dies, and what ended
-   * the session otherwise; the child is gone in every case.
+   * Runs a session to its end, which is at once when `cut` aborts: from then on nothing of the peer reaches
+   * the child. Throws McpError when the child cannot be started or dies, and what ended the session
+   * otherwise; the child is gone in every case.
    */
-  async run(session: Session, caller: Caller): Promise<void> {
+  async run(session: Session, caller: Caller, cut: AbortSignal): Promise<void> {
     this.#live.set(caller.peer, (this.#live.get(caller.peer) ?? 0) + 1);
     try {
-      await this.#bridge(session, caller);
+      await this.#bridge(session, caller, cut);
     } finally {
       const left = (this.#live.get(caller.peer) ?? 1) - 1;
       if (left === 0) this.#live.delete(caller.peer);
@@ -82,14 +88,14 @@ export class McpService {
     }
   }
 
-  async #bridge(session: Session, caller: Caller): Promise<void> {
-    const { launcher, plan, limits, clock, log, interceptors } = this.#options;
+  async #bridge(session: Session, caller: Caller, cut: AbortSignal): Promise<void> {
+    const { clock, log, interceptors } = this.#options;
     const facts = { peer: shortPeerId(caller.peer), service: caller.service };
-    const child = launcher.launch(plan(caller), limits, caller);
+    const child = this.#launch(caller, facts);
     log.info("session opened", { ...facts, pid: child.pid, path: session.path.remote });
     const bridge = new Bridge(session, child, this.#options, interceptors(caller), facts);
     try {
-      await bridge.run();
+      await bridge.run(cut);
     } finally {
       const exit = await child.shutDown(clock);
       const { messagesReceived, messagesSent } = session.counts;
@@ -102,7 +108,20 @@ export class McpService {
       });
     }
   }
+
+  #launch(caller: Caller, facts: Facts): ChildProcess {
+    const { launcher, plan, limits, log } = this.#options;
+    try {
+      return launcher.launch(plan(caller), limits, caller);
+    } catch (error) {
+      log.error("the MCP server cannot be started", { ...facts, why: messageOf(error) });
+      throw error;
+    }
+  }
 }
+
+/** What stands with each line of the log about a session. */
+type Facts = Readonly<Record<"peer" | "service", string>>;
 
 /** The lines of one session. */
 class Bridge {
@@ -110,7 +129,8 @@ class Bridge {
   readonly #child: ChildProcess;
   readonly #options: McpServiceOptions;
   readonly #pipeline: Pipeline;
-  readonly #facts: Readonly<Record<string, string>>;
+  readonly #facts: Facts;
+  readonly #held: HeldPassages;
   readonly #stderr = new StderrTail();
   readonly #childOutput: Promise<void>;
   readonly #drained: Promise<unknown>;
@@ -120,7 +140,7 @@ class Bridge {
     child: ChildProcess,
     options: McpServiceOptions,
     interceptors: readonly Interceptor[],
-    facts: Readonly<Record<string, string>>,
+    facts: Facts,
   ) {
     this.#session = session;
     this.#child = child;
@@ -131,30 +151,38 @@ class Bridge {
       interceptors,
       clock: options.clock,
     });
+    this.#held = new HeldPassages((error) =>
+      session.abort(error instanceof Error ? error : new Error(String(error)))
+    );
     this.#childOutput = this.#readChild();
     this.#drained = Promise.allSettled([this.#childOutput, this.#readStderr()]);
   }
 
-  /** Resolves when the peer closed and the child has ended; throws when the child ended first. */
-  async run(): Promise<void> {
-    const { clock } = this.#options;
-    const peerClosed = this.#readPeer();
+  /**
+   * Resolves when the peer closed, or `cut` aborted, and the child has ended; throws when the child ended
+   * first.
+   */
+  async run(cut: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    const peerClosed = Promise.race([this.#readPeer(cut), this.#session.ended, aborted(cut)]);
     const childEnded = Promise.race([this.#childOutput, this.#child.exited]);
     const first = await Promise.race([
-      Promise.race([peerClosed, this.#session.ended]).then(() => "peer" as const),
+      peerClosed.then(() => "peer" as const),
       childEnded.then(() => "child" as const),
     ]);
     const exit = await this.#child.shutDown(clock);
     await this.#drained;
-    if (first === "child" && this.#session.closeReason === undefined) {
-      throw childExited(exit, this.#stderr.last);
-    }
+    if (first === "peer" || this.#session.closeReason !== undefined) return;
+    await within(clock, CHILD_GRACE_MS, this.#held.settled(), undefined);
+    const error = childExited(exit, this.#stderr.last);
+    log.error(error.message, { ...this.#facts, pid: this.#child.pid });
+    throw error;
   }
 
-  async #readPeer(): Promise<void> {
+  async #readPeer(cut: AbortSignal): Promise<void> {
     for (;;) {
       const line = await this.#session.receive();
-      if (line === null) return;
+      if (line === null || cut.aborted) return;
       await this.#deliver(this.#pipeline.pass("to_server", line));
     }
   }
@@ -163,8 +191,8 @@ class Bridge {
   async #deliver(passage: Passage): Promise<void> {
     for (const note of passage.notes) this.#options.log.warn(note, this.#facts);
     for (const line of passage.forward) await this.#child.writeLine(line);
-    for (const line of passage.back) await this.#session.send(line);
-    for (const held of passage.held) this.#later(held, (later) => this.#deliver(later));
+    for (const line of passage.back) await this.#send(line);
+    this.#held.add(passage, (later) => this.#deliver(later));
   }
 
   async #readChild(): Promise<void> {
@@ -173,7 +201,17 @@ class Bridge {
       for (const line of splitter.feed(chunk)) await this.#takeChildLine(line, chunk.buffer);
     }
     const last = splitter.end();
-    if (last !== null) await this.#takeChildLine(last, null);
+    if (last !== null) await this.#takeLastLine(last);
+  }
+
+  /** A last line without a line feed is a message only if it is whole; its call learns why it died. */
+  async #takeLastLine(line: Line): Promise<void> {
+    if (line.kind === "line" && scanLine(line.bytes, "towards_agent").kind === "invalid") {
+      const note = "dropped the last line of the server, which has no end";
+      this.#options.log.warn(note, { ...this.#facts, line: shortened(line.bytes) });
+      return;
+    }
+    await this.#takeChildLine(line, null);
   }
 
   #maxLine(): number {
@@ -207,18 +245,12 @@ class Bridge {
     }
     for (const line of passage.forward) await this.#send(line);
     for (const line of passage.back) await this.#child.writeLine(line);
-    for (const held of passage.held) this.#later(held, (later) => this.#return(later));
+    this.#held.add(passage, (later) => this.#return(later));
   }
 
   /** Sends to the peer; what can no longer be sent is dropped, for the session's end is told elsewhere. */
   async #send(line: Bytes): Promise<void> {
     await this.#session.send(line).catch(() => {});
-  }
-
-  #later(held: Promise<Passage>, carryOut: (passage: Passage) => Promise<void>): void {
-    held.then(carryOut).catch((error: unknown) =>
-      this.#session.abort(error instanceof Error ? error : new Error(String(error)))
-    );
   }
 
   async #readStderr(): Promise<void> {
@@ -233,8 +265,29 @@ class Bridge {
 
 function childExited(exit: ChildExit, stderr: readonly string[]): McpError {
   const how = exit.signal === null ? `exit status ${exit.code}` : `signal ${exit.signal}`;
-  const said = stderr.length === 0 ? "" : `; it said: ${stderr.slice(-5).join(" | ")}`;
+  const words = lastWords(stderr);
+  const said = words === "" ? "" : `; it said: ${words}`;
   return new McpError("child_exited", `The MCP server ended (${how})${said}`);
+}
+
+/** Returns as many of the last lines as have room together: the very last ones tell most. */
+function lastWords(lines: readonly string[]): string {
+  const kept: string[] = [];
+  let room = LAST_WORDS_CHARACTERS;
+  for (const line of lines.toReversed()) {
+    if (line.trim() === "") continue;
+    if (line.length > room && kept.length > 0) break;
+    kept.unshift(printable(line, room));
+    room -= line.length;
+  }
+  return kept.join(" | ");
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 function shortened(line: Bytes): string {

@@ -9,6 +9,7 @@
 
 import type { Bytes } from "../bytes.ts";
 import { ED25519_SIGNATURE_BYTES, verify } from "../crypto/ed25519.ts";
+import { TalosError } from "../errors.ts";
 import { formatHostPort, type HostPort, parseHostPort } from "../identity/host_port.ts";
 import { isIpLiteral, scopeOf } from "../identity/ip_address.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
@@ -123,6 +124,20 @@ export function openEndpointRecord(
   };
   if (decoded.peer !== peer) throw invalid(`it is of ${decoded.peer}, not of ${peer}`);
   return decoded;
+}
+
+/**
+ * Returns whose record it says it is, or null where that cannot be read. Nothing is verified: it tells
+ * what is wrong with a record that was refused, and serves nothing else.
+ */
+export function claimedPeerOf(record: Bytes): PeerId | null {
+  if (record.length > MAX_ENDPOINT_RECORD_BYTES) return null;
+  try {
+    return parsePeerId(new Fields(decode(record), "ENDPOINT").str("peer", { max: MAX_ADDRESS_BYTES }));
+  } catch (error) {
+    if (error instanceof TalosError) return null;
+    throw error;
+  }
 }
 
 /** Reads a signed record out of a message's fields. Throws WireError. */

@@ -29,10 +29,10 @@ export const bodies: FuzzTarget = {
   mutate: (input, random) => mutateMsgPack(input, random, 1),
   corpus: () => [
     encodeOpen({ id: ID, service: "mcp/default", maxMessage: 2 ** 26, salt: SALT }),
-    encodeOpened({ instance: ID, service: "mcp/default", maxMessage: 1024 }),
+    encodeOpened({ instance: ID, service: "mcp/default", maxMessage: 4096 }),
     encodeReason("refused", { code: "unauthorized", reason: "Talos says: no" }),
     encodeReason("close", { code: "closed", reason: "😀".repeat(300) }),
-    encodeControl("open", encode({ id: ID, service: "", max_message: 1024, salt: SALT, more: [] })),
+    encodeControl("open", encode({ id: ID, service: "", max_message: 4096, salt: SALT, more: [] })),
   ],
   run(input) {
     const written = rewrite(input);

@@ -80,6 +80,10 @@ class Recording implements Transport {
     return Promise.resolve();
   }
 
+  closeWrite(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): void {}
 
   [Symbol.dispose](): void {}

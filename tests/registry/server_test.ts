@@ -1,26 +1,16 @@
 import assert from "node:assert/strict";
 import { type Bytes, concat, EMPTY, fromHex, hex } from "../../lib/bytes.ts";
 import { MAX_HALF_OPEN_PER_SOURCE } from "../../lib/limits.ts";
-import { SILENT } from "../../lib/log.ts";
-import { decodeReason } from "../../lib/session/bodies.ts";
-import { initiate } from "../../lib/session/handshake.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import type { Transport } from "../../lib/transport/transport.ts";
-import { ConnectionKind } from "../../lib/wire/preface.ts";
-import { Registry } from "../../registry/server.ts";
-import { SeededRandom } from "../../scripts/seeded_random.ts";
+import { HOST } from "../session/peers.ts";
 import { FakeClock } from "../session/fake_clock.ts";
-import { framesToEnd, HOST, initiating } from "../session/peers.ts";
+import { registryAt, type TestRegistry } from "./test_registry.ts";
 
 const PREFACE = { peer: "54414c4f53010000", whoAreYou: "54414c4f53010200" };
 
-function registryAt(clock: FakeClock): Registry {
-  const random = new SeededRandom("registry").bytes;
-  return new Registry({ identity: HOST, random, clock, log: SILENT });
-}
-
 /** Returns the caller's end of a connection to `registry`. */
-function callerOf(registry: Registry): Transport {
+function callerOf({ registry }: TestRegistry): Transport {
   const [caller, callee] = memoryPair();
   registry.accept(callee);
   return caller;
@@ -36,24 +26,6 @@ async function readToEnd(transport: Transport): Promise<Bytes> {
     all = concat(all, buffer.subarray(0, count));
   }
 }
-
-Deno.test("Registry completes a handshake and closes with not_available when one is asked for", async () => {
-  const clock = new FakeClock();
-  await using registry = registryAt(clock);
-  using transport = callerOf(registry);
-  const { channel, peer } = await initiate(
-    transport,
-    initiating({ clock, kind: ConnectionKind.registry }),
-  );
-  assert.equal(peer, HOST.peerId);
-  const [close, ...more] = await framesToEnd(channel);
-  assert.deepEqual(more, []);
-  assert.ok(close?.type === "close");
-  assert.deepEqual(decodeReason("close", close.body), {
-    code: "not_available",
-    reason: "this registry has no directory, relay or mailbox yet: connect with PEER@HOST:PORT",
-  });
-});
 
 Deno.test("Registry says who it is when its preface comes byte by byte", async () => {
   await using registry = registryAt(new FakeClock());

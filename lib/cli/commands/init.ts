@@ -2,8 +2,9 @@
 
 import { formerHomeNotice } from "../../identity/home.ts";
 import { createWallet, lockWallet } from "../../identity/wallet.ts";
-import { saveWallet } from "../../identity/wallet_file.ts";
+import { requireNoWallet, saveWallet } from "../../identity/wallet_file.ts";
 import { type Context, interactivePassphrase } from "../context.ts";
+import { SHARE_OR_USE } from "../next_steps.ts";
 
 /** The options of `talos init`. */
 export interface InitOptions {
@@ -20,21 +21,21 @@ export async function initCommand(context: Context, options: InitOptions): Promi
   const { output, paths, clock, random, log } = context;
   const notice = await formerHomeNotice(paths);
   if (notice !== null) output.say(notice);
+  const force = options.force === true;
+  if (!force) await requireNoWallet(paths); // before anybody types a passphrase for nothing
   const wallet = createWallet({ name: options.name, now: clock.now(), random });
   const stored = options.passphrase === true
     ? await lockWallet(wallet, await interactivePassphrase(context).passphrase("create", 1), random)
     : wallet;
-  const saved = await saveWallet(paths, stored, { force: options.force === true, log });
-  if (saved.backup !== null) output.say(`the old wallet is kept as ${saved.backup}`);
-  for (const { from, to } of saved.renamed) output.say(`set aside: ${from} is now ${to}`);
+  const { backup, renamed } = await saveWallet(paths, stored, { force, log });
+  if (backup !== null) output.say(`the old wallet is kept as ${backup}`);
+  for (const { from, to } of renamed) output.say(`set aside: ${from} is now ${to}`);
   output.result(
     [
       `Peer ID: ${wallet.peerId}`,
-      `Wallet:  ${paths.wallet} (back it up; whoever has it is you)`,
+      `Wallet:  ${paths.wallet} (back it up: whoever has it is you)`,
     ].join("\n"),
-    { peer_id: wallet.peerId, name: wallet.name, wallet: paths.wallet },
+    { peer_id: wallet.peerId, name: wallet.name, wallet: paths.wallet, backup },
+    SHARE_OR_USE,
   );
-  if (output.json) return;
-  output.line('next, share an MCP server:  talos mcp-serve --authorized-peer <ID> --command "…"');
-  output.line("or use one:                 talos mcp-connect <HOST-ID>@<HOST>:8766");
 }

@@ -2,10 +2,11 @@
 
 import { hex } from "../../bytes.ts";
 import { interfaceAddresses, Publisher } from "../../discovery/publisher.ts";
-import { type Grant, mayOpen } from "../../identity/access.ts";
+import { type Access, type Grant, mayOpen } from "../../identity/access.ts";
 import { petnameOf } from "../../identity/contacts.ts";
 import { Database } from "../../identity/database.ts";
 import { ensureHome } from "../../identity/home.ts";
+import { formatHostPort } from "../../identity/host_port.ts";
 import type { LocalIdentity } from "../../identity/local_identity.ts";
 import { serviceLabel, type ServiceName } from "../../identity/names.ts";
 import { type PeerId, shortPeerId } from "../../identity/peer_id.ts";
@@ -18,9 +19,9 @@ import { McpHost } from "../../mcp/mcp_host.ts";
 import { McpService } from "../../mcp/serve.ts";
 import { SESSION_ID_BYTES } from "../../session/bodies.ts";
 import { stopSignal } from "../../stop_signal.ts";
-import type { TcpListener } from "../../transport/tcp.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
 import { listenFrom } from "../listen.ts";
+import { useService } from "../next_steps.ts";
 import { knownPeer } from "../peer_argument.ts";
 import {
   chooseRegistry,
@@ -80,9 +81,10 @@ export async function mcpServeCommand(
   });
   const serving = host.serve(listener);
   const { port } = listener.address;
-  claim.publish({ port });
+  const { host: address } = options;
+  claim.publish({ port, ...(address === undefined ? {} : { host: address }) });
   warnOfRevoked(context, access, flagGrants);
-  announce(context, { wallet, services, listener, peers });
+  announce(context, { wallet, services, port, host: address, peers, access: access.current });
   await using _publisher = await publish(context, options, {
     wallet,
     identity,
@@ -155,27 +157,40 @@ function warnOfRevoked(
 interface Announcement {
   readonly wallet: Wallet;
   readonly services: readonly ServiceName[];
-  readonly listener: TcpListener;
+  readonly port: number;
+  readonly host: string | undefined;
   readonly peers: readonly PeerId[];
+  readonly access: Access;
 }
 
-function announce({ output }: Context, { wallet, services, listener, peers }: Announcement): void {
+function announce(
+  { output }: Context,
+  { wallet, services, port, host, peers, access }: Announcement,
+): void {
   if (output.json) return;
   const { name, peerId } = wallet;
-  const { port } = listener.address;
   const labels = services.map(serviceLabel);
-  const target = labels.length === 1 ? peerId : `${peerId}/${labels[0]}`;
-  output.say(
-    `sharing ${labels.map((label) => `"${label}"`).join(", ")} as ${name} on port ${port}`,
-  );
+  const where = host === undefined ? `port ${port}` : formatHostPort({ host, port });
+  output.say(`sharing ${labels.map((label) => `"${label}"`).join(", ")} as ${name} on ${where}`);
   output.say(`this peer: ${peerId}`);
-  output.say(
-    peers.length === 0
-      ? "nobody is authorised by --authorized-peer; access.json decides alone"
-      : `authorised: ${peers.map(shortPeerId).join(", ")}`,
-  );
+  output.say(permittedText(peers, access));
   output.say("sandbox: none (a server can do whatever this user can)");
-  output.say(`on the agent's machine: talos mcp-connect ${target}@<this-machine>:${port}`);
+  output.next(
+    labels.map((service) =>
+      useService({ peerId, service, port, ...(host === undefined ? {} : { host }) })
+    ),
+  );
+}
+
+/** Says who may use what is shared. */
+function permittedText(peers: readonly PeerId[], { grants }: Access): string {
+  const allowed = [
+    ...peers.map(shortPeerId),
+    ...(grants.length > 0 ? [`those in access.json (${grants.length})`] : []),
+  ];
+  return allowed.length > 0
+    ? `authorised: ${allowed.join(", ")}`
+    : "nobody is authorised yet: talos access grant PEER-ID lets somebody in, at once";
 }
 
 interface Published {

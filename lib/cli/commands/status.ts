@@ -1,22 +1,18 @@
-/** `talos status`: who this is, and what runs here. */
+/** `talos status`: who this is, and what runs here. Bare `talos`: the same, and where to begin. */
 
+import { messageOf } from "../../errors.ts";
+import { IdentityError } from "../../identity/errors.ts";
 import { formerHomeNotice } from "../../identity/home.ts";
 import { LocalIdentity } from "../../identity/local_identity.ts";
 import { serviceLabel } from "../../identity/names.ts";
 import { readRunFiles, type RunFile } from "../../identity/run_files.ts";
-import { LockedWallet } from "../../identity/wallet.ts";
+import { LockedWallet, type Wallet } from "../../identity/wallet.ts";
 import { readWallet } from "../../identity/wallet_file.ts";
-import { messageOf } from "../../errors.ts";
-import { SILENT } from "../../log.ts";
-import { SALT_BYTES, SESSION_ID_BYTES } from "../../session/bodies.ts";
-import { callControl, MAX_CONTROL_MESSAGE_BYTES } from "../../session/control.ts";
-import { CONTROL_SERVICE } from "../../identity/names.ts";
-import { dial } from "../../session/dial.ts";
-import { Session } from "../../session/session.ts";
-import { connectTcp } from "../../transport/tcp.ts";
 import { Fields } from "../../wire/fields.ts";
-import { ConnectionKind } from "../../wire/preface.ts";
-import type { Context } from "../context.ts";
+import { type Context, unattendedPassphrase } from "../context.ts";
+import { MAKE_IDENTITY, SHARE_OR_USE, useService } from "../next_steps.ts";
+import type { NextStep } from "../output.ts";
+import { askProcess } from "../running_process.ts";
 
 /** A session of a running process. */
 interface SessionStatus {
@@ -30,21 +26,46 @@ interface SessionStatus {
 interface ProcessStatus {
   readonly pid: number;
   readonly port: number;
+  readonly host?: string;
   readonly services: readonly string[];
   /** Null when the process did not answer, or could not be asked. */
   readonly sessions: readonly SessionStatus[] | null;
 }
 
-const ANSWER_TIMEOUT_MS = 5_000;
 const MAX_SESSIONS = 65_536;
 
 /** Prints the identity and the running services. Throws IdentityError. */
 export async function statusCommand(context: Context): Promise<void> {
+  await noticeFormerHome(context);
+  await report(context, await readWallet(context.paths));
+}
+
+/** Does the same, and names the first step where there is no identity yet. Throws IdentityError. */
+export async function overviewCommand(context: Context): Promise<void> {
   const { output, paths } = context;
+  await noticeFormerHome(context);
+  try {
+    await report(context, await readWallet(paths));
+  } catch (error) {
+    if (!(error instanceof IdentityError) || error.code !== "wallet_missing") throw error;
+    output.result(
+      `There is no identity in ${paths.home} yet.`,
+      { peer_id: null, name: null, home: paths.home, locked: false, processes: [] },
+      MAKE_IDENTITY,
+    );
+  }
+  if (!output.json) output.line("help: talos --help");
+}
+
+async function noticeFormerHome({ output, paths }: Context): Promise<void> {
   const notice = await formerHomeNotice(paths);
   if (notice !== null) output.say(notice);
-  const wallet = await readWallet(paths);
-  const identity = wallet instanceof LockedWallet ? null : new LocalIdentity(wallet.secretKey);
+}
+
+async function report(context: Context, wallet: Wallet | LockedWallet): Promise<void> {
+  const { output, paths } = context;
+  const locked = wallet instanceof LockedWallet;
+  const identity = await identityOf(context, wallet);
   const processes = await Promise.all(
     readRunFiles(paths).map((run) => processStatus(context, identity, run)),
   );
@@ -52,28 +73,52 @@ export async function statusCommand(context: Context): Promise<void> {
     `Name:     ${wallet.name}`,
     `Peer ID:  ${wallet.peerId}`,
     `Home:     ${paths.home}`,
-    `Wallet:   ${identity === null ? "locked by a passphrase" : "not locked by a passphrase"}`,
-    ...(processes.length === 0 ? ["Services: none runs here"] : processes.flatMap(processLines)),
+    `Wallet:   ${locked ? "sealed under a passphrase" : "not sealed under a passphrase"}`,
+    ...(processes.length === 0
+      ? ["Services: none runs here"]
+      : processes.flatMap((process) => processLines(process, identity === null))),
   ];
-  output.result(lines.join("\n"), {
-    peer_id: wallet.peerId,
-    name: wallet.name,
-    home: paths.home,
-    locked: identity === null,
-    processes,
-  });
-  if (processes.length === 0 && !output.json) {
-    output.line('next: talos mcp-serve --authorized-peer <ID> --command "…"');
+  output.result(
+    lines.join("\n"),
+    { peer_id: wallet.peerId, name: wallet.name, home: paths.home, locked, processes },
+    processes.length === 0 ? SHARE_OR_USE : useSteps(wallet.peerId, processes),
+  );
+}
+
+/** Returns the identity if its key can be had without asking anybody. */
+async function identityOf(
+  context: Context,
+  wallet: Wallet | LockedWallet,
+): Promise<LocalIdentity | null> {
+  if (!(wallet instanceof LockedWallet)) return new LocalIdentity(wallet.secretKey);
+  try {
+    const passphrase = await unattendedPassphrase(context).passphrase("unlock", 1);
+    return new LocalIdentity((await wallet.unlock(passphrase)).secretKey);
+  } catch (error) {
+    context.log.debug("the wallet stays locked", { why: messageOf(error) });
+    return null;
   }
 }
 
-function processLines({ pid, port, services, sessions }: ProcessStatus): string[] {
+function useSteps(peerId: string, processes: readonly ProcessStatus[]): NextStep[] {
+  return processes.flatMap(({ services, ...place }) =>
+    place.port === 0 ? [] : services.map((service) => useService({ peerId, service, ...place }))
+  );
+}
+
+function processLines(
+  { pid, port, host, services, sessions }: ProcessStatus,
+  locked: boolean,
+): string[] {
   const names = services.join(", ");
-  const count = sessions === null
-    ? "does not answer"
-    : `${sessions.length} session${sessions.length === 1 ? "" : "s"}`;
+  const at = host === undefined ? `port ${port}` : `${host} port ${port}`;
+  const state = sessions !== null
+    ? `${sessions.length} session${sessions.length === 1 ? "" : "s"}`
+    : locked
+    ? "not asked, as the wallet is locked"
+    : "does not answer";
   return [
-    `Service:  ${names} on port ${port}, process ${pid}, ${count}`,
+    `Service:  ${names} on ${at}, process ${pid}, ${state}`,
     ...(sessions ?? []).map(({ peer, service, path, since }) =>
       `  ${peer} uses ${service} (${path}) since ${since}`
     ),
@@ -83,39 +128,26 @@ function processLines({ pid, port, services, sessions }: ProcessStatus): string[
 async function processStatus(
   context: Context,
   identity: LocalIdentity | null,
-  { pid, port, services }: RunFile,
+  run: RunFile,
 ): Promise<ProcessStatus> {
-  const facts = { pid, port, services: services.map(serviceLabel) };
+  const { pid, port, host, services } = run;
+  const facts = {
+    pid,
+    port,
+    ...(host === undefined ? {} : { host }),
+    services: services.map(serviceLabel),
+  };
   if (identity === null || port === 0) return { ...facts, sessions: null };
   try {
-    return { ...facts, sessions: await askSessions(context, identity, port) };
+    const status = new Fields(await askProcess(context, identity, run, "status"), "STATUS");
+    return { ...facts, sessions: sessionsOf(status) };
   } catch (error) {
     context.log.debug("a process does not answer", { pid, why: messageOf(error) });
     return { ...facts, sessions: null };
   }
 }
 
-async function askSessions(
-  { clock, random }: Context,
-  identity: LocalIdentity,
-  port: number,
-): Promise<SessionStatus[]> {
-  const connection = await dial({
-    identity,
-    random,
-    clock,
-    log: SILENT,
-    peer: identity.peerId,
-    kind: ConnectionKind.peer,
-    connect: () => connectTcp({ host: "127.0.0.1", port }, AbortSignal.timeout(ANSWER_TIMEOUT_MS)),
-  });
-  await using session = Session.open(connection, {
-    id: random(SESSION_ID_BYTES),
-    service: CONTROL_SERVICE,
-    maxMessage: MAX_CONTROL_MESSAGE_BYTES,
-    salt: random(SALT_BYTES),
-  }, clock);
-  const status = new Fields(await callControl(session, "status"), "STATUS");
+function sessionsOf(status: Fields): SessionStatus[] {
   return status.maps("sessions", { maxItems: MAX_SESSIONS }).map((fields) => ({
     peer: fields.str("peer", { max: 64 }),
     service: fields.str("service", { max: 128 }),

@@ -1,0 +1,210 @@
+/**
+ * Sessions with a host: who we are, where it is, how it is reached, and what to advise when that fails.
+ *
+ * The wallet is read once. From then on the process needs the network and nothing else, and gives up
+ * every other permission before it reads a byte from outside.
+ */
+
+import type { FindOptions, findPeer } from "../discovery/find_peer.ts";
+import { raceDial } from "../discovery/race_dial.ts";
+import { TalosError } from "../errors.ts";
+import { formatHostPort, type HostPort } from "../identity/host_port.ts";
+import type { LocalIdentity } from "../identity/local_identity.ts";
+import { serviceLabel, type ServiceName } from "../identity/names.ts";
+import { parsePeerAddress, type PeerAddress } from "../identity/peer_address.ts";
+import type { PeerId } from "../identity/peer_id.ts";
+import { ONLY_SERVICE } from "../mcp/mcp_host.ts";
+import { SALT_BYTES, SESSION_ID_BYTES } from "../session/bodies.ts";
+import { dial } from "../session/dial.ts";
+import { Session } from "../session/session.ts";
+import { ConnectionKind } from "../wire/preface.ts";
+import { connectInTime, type ConnectionAhead } from "./connect_ahead.ts";
+import { type Context, openIdentity, unattendedPassphrase } from "./context.ts";
+import { CliError } from "./errors.ts";
+import { DEFAULT_PORT } from "./listen.ts";
+import { keepOnly } from "./privileges.ts";
+import type { RegistryFlags } from "./registry_choice.ts";
+
+/** What decides how a host is reached. */
+export interface HostOptions extends RegistryFlags {
+  /** Refuse a host whose clock is off, without a retry. */
+  readonly strictClock?: boolean;
+}
+
+/** What was found out before the first attempt. */
+interface Prepared {
+  readonly identity: LocalIdentity;
+  readonly peer: PeerId;
+  readonly service?: ServiceName;
+  /** Returns where the peer may be now. */
+  readonly addresses: () => Promise<readonly HostPort[]>;
+}
+
+/**
+ * Returns what opens a session with the host that `target` names, each time anew. Calling it throws
+ * TalosError, with hints; what was wrong with the target or the wallet it throws again each time.
+ */
+export function hostSessions(
+  context: Context,
+  options: HostOptions,
+  target: string,
+  ahead: ConnectionAhead | null,
+): (maxMessage: number) => Promise<Session> {
+  let prepared: Promise<Prepared> | undefined;
+  return async (maxMessage) => {
+    prepared ??= prepare(context, options, target);
+    return await openSession(context, options, await prepared, maxMessage, ahead);
+  };
+}
+
+async function prepare(context: Context, options: HostOptions, target: string): Promise<Prepared> {
+  const wanted = parsePeerAddress(target, DEFAULT_PORT);
+  const { identity } = await openIdentity(context, unattendedPassphrase(context));
+  const { peer, address } = wanted;
+  // Only names and the registry need the database, whose opening costs 10 ms.
+  const prepared = peer.kind === "id" && address !== undefined
+    ? { identity, peer: peer.id, addresses: () => Promise.resolve([address]) }
+    : await prepareLookup(context, options, wanted, identity);
+  await keepOnly(["net"], context.log);
+  return { ...prepared, ...(wanted.service === undefined ? {} : { service: wanted.service }) };
+}
+
+async function prepareLookup(
+  context: Context,
+  options: HostOptions,
+  { peer: reference, service, address }: PeerAddress,
+  identity: LocalIdentity,
+): Promise<Prepared> {
+  const [{ Database }, { resolvePeer }, { chooseRegistry, registryOptions }, { findPeer }] =
+    await Promise.all([
+      import("../identity/database.ts"),
+      import("../identity/contacts.ts"),
+      import("./registry_choice.ts"),
+      import("../discovery/find_peer.ts"),
+    ]);
+  const database = new Database(context.paths, identity.peerId);
+  const peer = resolvePeer(database, reference);
+  if (address !== undefined) {
+    return { identity, peer, addresses: () => Promise.resolve([address]) };
+  }
+  const { address: registry } = chooseRegistry(context, database, options);
+  const find: FindOptions = {
+    ...await registryOptions(context, identity, database, registry, options),
+    peer,
+    ...(service === undefined ? {} : { service }),
+  };
+  return { identity, peer, addresses: () => lookUp(find, findPeer) };
+}
+
+async function lookUp(find: FindOptions, ask: typeof findPeer): Promise<readonly HostPort[]> {
+  const found = await ask(find);
+  if (found.length > 1 && find.service === undefined) throw severalProcesses(find.peer, found);
+  return found.flatMap(({ addresses }) => addresses);
+}
+
+function severalProcesses(
+  peer: PeerId,
+  found: readonly { readonly services: readonly ServiceName[] }[],
+): CliError {
+  const names = found.flatMap(({ services }) => services).map(serviceLabel).join(", ");
+  return new CliError("usage", `Cannot choose among the services of ${peer}: ${names}`, {
+    hints: [`name one of them: talos mcp-connect ${peer}/SERVICE`],
+  });
+}
+
+async function openSession(
+  { clock, random, log, os }: Context,
+  { strictClock = false }: HostOptions,
+  { identity, peer, service, addresses }: Prepared,
+  maxMessage: number,
+  ahead: ConnectionAhead | null,
+): Promise<Session> {
+  const tried = await addresses();
+  const advise = (error: unknown) =>
+    advised(error, { peer, addresses: tried, self: identity.peerId, os });
+  try {
+    const connection = await raceDial(
+      tried,
+      (address) =>
+        dial({
+          identity,
+          random,
+          clock,
+          log,
+          peer,
+          kind: ConnectionKind.peer,
+          strictClock,
+          connect: () => ahead?.take(address) ?? connectInTime(address),
+        }),
+      clock,
+    );
+    const session = Session.open(connection, {
+      id: random(SESSION_ID_BYTES),
+      service: service ?? ONLY_SERVICE,
+      maxMessage,
+      salt: random(SALT_BYTES),
+    }, clock);
+    log.debug("connected", { peer, path: session.path.remote });
+    session.opened.catch(advise);
+    return session;
+  } catch (error) {
+    throw advise(error);
+  }
+}
+
+interface Circumstances {
+  readonly peer: PeerId;
+  readonly addresses: readonly HostPort[];
+  readonly self: PeerId;
+  readonly os: typeof Deno.build.os;
+}
+
+/** Adds to an error what only this command knows to advise. */
+function advised(error: unknown, { peer, addresses, self, os }: Circumstances): unknown {
+  if (!(error instanceof TalosError)) return error;
+  const [first] = addresses;
+  const at = addresses.map(formatHostPort).join(", ");
+  switch (error.code) {
+    case "refused":
+    case "unreachable":
+    case "handshake_timeout":
+      return error.advise(
+        "on the host, see whether it serves and on which port: talos status",
+        ...(first === undefined
+          ? []
+          : [`from here, see whether the port is open: ${portCheckCommand(os, first)}`]),
+      );
+    case "name_unknown":
+      return error.advise(
+        ...(first === undefined
+          ? []
+          : [`from here, see what the name stands for: ${lookupCommand(os, first.host)}`]),
+        `or write the host's IP address: talos mcp-connect ${peer}@ADDRESS`,
+      );
+    case "not_talos":
+    case "handshake_failed":
+      return error.advise(
+        `${at} may belong to another peer or program: ` +
+          "on the host, compare Peer ID and port: talos status",
+      );
+    case "unauthorized":
+    case "blocked":
+      return error.advise(`on the host, let this peer in: talos access grant ${self}`);
+    case "unknown_service":
+      return error.advise(`name the service: talos mcp-connect ${peer}/SERVICE@${at}`);
+    default:
+      return error;
+  }
+}
+
+/** Returns the command that shows whether something listens at an address. */
+export function portCheckCommand(os: typeof Deno.build.os, { host, port }: HostPort): string {
+  return os === "windows"
+    ? `powershell Test-NetConnection ${host} -Port ${port}`
+    : `nc -vz ${host} ${port}`;
+}
+
+/** Returns the command that shows which addresses a name has. */
+export function lookupCommand(os: typeof Deno.build.os, host: string): string {
+  return os === "linux" ? `getent hosts ${host}` : `nslookup ${host}`;
+}

@@ -1,0 +1,44 @@
+/** The steps that commands name when they are done. */
+
+import { formatHostPort } from "../identity/host_port.ts";
+import { ownAddress } from "./own_address.ts";
+import type { NextStep } from "./output.ts";
+import { DEFAULT_PORT } from "./listen.ts";
+
+/** What to do where there is no identity. */
+export const MAKE_IDENTITY: readonly NextStep[] = [
+  { command: "talos init --name NAME", purpose: "make an identity" },
+];
+
+/** What to do with an identity that nothing uses. */
+export const SHARE_OR_USE: readonly NextStep[] = [
+  {
+    command: 'talos mcp-serve --authorized-peer PEER-ID --command "COMMAND"',
+    purpose: "share an MCP server",
+  },
+  { command: `talos mcp-connect PEER-ID@HOST:${DEFAULT_PORT}`, purpose: "use one" },
+];
+
+/** Where a service is found. */
+export interface ServicePlace {
+  /** The Peer ID of its host. */
+  readonly peerId: string;
+  /** Its name as people type it. */
+  readonly service: string;
+  /** The one address that the host listens on, if it is one. */
+  readonly host?: string;
+  /** The port. */
+  readonly port: number;
+}
+
+/** Returns how an agent's machine uses a service of this one. */
+export function useService({ peerId, service, host, port }: ServicePlace): NextStep {
+  const name = service === "default" ? "" : `/${service}`;
+  const address = host === undefined || /^(?:0\.0\.0\.0|::)$/.test(host)
+    ? `${ownAddress()}:${port}`
+    : formatHostPort({ host, port });
+  return {
+    command: `talos mcp-connect ${peerId}${name}@${address}`,
+    purpose: "on the agent's machine",
+  };
+}
