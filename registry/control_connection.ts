@@ -121,13 +121,7 @@ export class ControlConnection implements Client {
   async run(): Promise<void> {
     const { channel } = this.#connection;
     try {
-      do {
-        for (let frame = this.#next(); frame !== null; frame = this.#next()) {
-          this.#heardAt = this.#options.clock.monotonic();
-          this.#pingedAt = null;
-          if (!await this.#take(frame)) return;
-        }
-      } while (!this.#ending && await channel.fill());
+      while (await this.#takeAll() && await channel.fill());
       if (this.#ending) await this.#soon(channel.drain(Infinity));
     } finally {
       this.#leave();
@@ -163,6 +157,16 @@ export class ControlConnection implements Client {
   drop(): void {
     this.#stop();
     this.#connection.channel.close();
+  }
+
+  /** Takes every frame that is here. Returns false when no more are wanted. */
+  async #takeAll(): Promise<boolean> {
+    for (let frame = this.#next(); frame !== null; frame = this.#next()) {
+      this.#heardAt = this.#options.clock.monotonic();
+      this.#pingedAt = null;
+      if (!await this.#take(frame)) return false;
+    }
+    return !this.#ending;
   }
 
   #next(): Bytes | null {

@@ -16,7 +16,7 @@ export interface Rate {
 
 /** The bounds of one registry. */
 export interface RegistryLimits {
-  /** Control connections in all: some 20 KiB each. */
+  /** Control connections in all: some 50 KiB each, measured. */
   readonly connections: number;
   /** Control connections from one address. */
   readonly connectionsPerSource: number;

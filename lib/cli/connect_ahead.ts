@@ -12,9 +12,10 @@ import { DEFAULT_PORT } from "./listen.ts";
 /** How long one attempt to connect may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Connects to `address`, once. Throws TransportError. */
-export function connectInTime(address: HostPort): Promise<Transport> {
-  return connectTcp(address, AbortSignal.timeout(CONNECT_TIMEOUT_MS));
+/** Connects to `address`, once, unless `signal` aborts before. Throws TransportError. */
+export function connectInTime(address: HostPort, signal?: AbortSignal): Promise<Transport> {
+  const limit = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
+  return connectTcp(address, signal === undefined ? limit : AbortSignal.any([limit, signal]));
 }
 
 /** A connection that was begun before anybody asked for it. */

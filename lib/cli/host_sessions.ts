@@ -5,8 +5,8 @@
  * every other permission before it reads a byte from outside.
  */
 
-import type { FindOptions, findPeer } from "../discovery/find_peer.ts";
-import { raceDial } from "../discovery/race_dial.ts";
+import type { FindOptions } from "../discovery/find_peer.ts";
+import type { DialOne } from "../discovery/race_dial.ts";
 import { TalosError } from "../errors.ts";
 import { formatHostPort, type HostPort } from "../identity/host_port.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
@@ -15,12 +15,12 @@ import { parsePeerAddress, type PeerAddress } from "../identity/peer_address.ts"
 import type { PeerId } from "../identity/peer_id.ts";
 import { ONLY_SERVICE } from "../mcp/mcp_host.ts";
 import { SALT_BYTES, SESSION_ID_BYTES } from "../session/bodies.ts";
+import type { Connection } from "../session/connection.ts";
 import { dial } from "../session/dial.ts";
 import { Session } from "../session/session.ts";
 import { ConnectionKind } from "../wire/preface.ts";
 import { connectInTime, type ConnectionAhead } from "./connect_ahead.ts";
 import { type Context, openIdentity, unattendedPassphrase } from "./context.ts";
-import { CliError } from "./errors.ts";
 import { DEFAULT_PORT } from "./listen.ts";
 import { keepOnly } from "./privileges.ts";
 import type { RegistryFlags } from "./registry_choice.ts";
@@ -36,8 +36,10 @@ interface Prepared {
   readonly identity: LocalIdentity;
   readonly peer: PeerId;
   readonly service?: ServiceName;
-  /** Returns where the peer may be now. */
-  readonly addresses: () => Promise<readonly HostPort[]>;
+  /** Where the peer is, if that was said. */
+  readonly address?: HostPort;
+  /** Connects to the peer with what dials one address. */
+  readonly connect: (dialOne: DialOne) => Promise<Connection>;
 }
 
 /**
@@ -63,10 +65,15 @@ async function prepare(context: Context, options: HostOptions, target: string): 
   const { peer, address } = wanted;
   // Only names and the registry need the database, whose opening costs 10 ms.
   const prepared = peer.kind === "id" && address !== undefined
-    ? { identity, peer: peer.id, addresses: () => Promise.resolve([address]) }
+    ? { identity, peer: peer.id, ...directly(address) }
     : await prepareLookup(context, options, wanted, identity);
   await keepOnly(["net"], context.log);
   return { ...prepared, ...(wanted.service === undefined ? {} : { service: wanted.service }) };
+}
+
+/** The only address, whoever is there. */
+function directly(address: HostPort): Pick<Prepared, "address" | "connect"> {
+  return { address, connect: (dialOne) => dialOne(address, new AbortController().signal) };
 }
 
 async function prepareLookup(
@@ -75,68 +82,52 @@ async function prepareLookup(
   { peer: reference, service, address }: PeerAddress,
   identity: LocalIdentity,
 ): Promise<Prepared> {
-  const [{ Database }, { resolvePeer }, { chooseRegistry, registryOptions }, { findPeer }] =
+  const [{ Database }, { resolvePeer }, { chooseRegistry, registryOptions }, { reachPeer }] =
     await Promise.all([
       import("../identity/database.ts"),
       import("../identity/contacts.ts"),
       import("./registry_choice.ts"),
-      import("../discovery/find_peer.ts"),
+      import("../discovery/reach_peer.ts"),
     ]);
   const database = new Database(context.paths, identity.peerId);
   const peer = resolvePeer(database, reference);
-  if (address !== undefined) {
-    return { identity, peer, addresses: () => Promise.resolve([address]) };
-  }
+  if (address !== undefined) return { identity, peer, ...directly(address) };
   const { address: registry } = chooseRegistry(context, database, options);
   const find: FindOptions = {
     ...await registryOptions(context, identity, database, registry, options),
     peer,
     ...(service === undefined ? {} : { service }),
   };
-  return { identity, peer, addresses: () => lookUp(find, findPeer) };
-}
-
-async function lookUp(find: FindOptions, ask: typeof findPeer): Promise<readonly HostPort[]> {
-  const found = await ask(find);
-  if (found.length > 1 && find.service === undefined) throw severalProcesses(find.peer, found);
-  return found.flatMap(({ addresses }) => addresses);
-}
-
-function severalProcesses(
-  peer: PeerId,
-  found: readonly { readonly services: readonly ServiceName[] }[],
-): CliError {
-  const names = found.flatMap(({ services }) => services).map(serviceLabel).join(", ");
-  return new CliError("usage", `Cannot choose among the services of ${peer}: ${names}`, {
-    hints: [`name one of them: talos mcp-connect ${peer}/SERVICE`],
-  });
+  return { identity, peer, connect: (dialOne) => reachPeer({ ...find, dialOne }) };
 }
 
 async function openSession(
   { clock, random, log, os }: Context,
   { strictClock = false }: HostOptions,
-  { identity, peer, service, addresses }: Prepared,
+  { identity, peer, service, address: given, connect }: Prepared,
   maxMessage: number,
   ahead: ConnectionAhead | null,
 ): Promise<Session> {
-  const tried = await addresses();
   const advise = (error: unknown) =>
-    advised(error, { peer, addresses: tried, self: identity.peerId, os });
+    advised(error, {
+      peer,
+      address: given,
+      service: service === undefined ? "" : `/${serviceLabel(service)}`,
+      self: identity.peerId,
+      os,
+    });
   try {
-    const connection = await raceDial(
-      tried,
-      (address) =>
-        dial({
-          identity,
-          random,
-          clock,
-          log,
-          peer,
-          kind: ConnectionKind.peer,
-          strictClock,
-          connect: () => ahead?.take(address) ?? connectInTime(address),
-        }),
-      clock,
+    const connection = await connect((address, signal) =>
+      dial({
+        identity,
+        random,
+        clock,
+        log,
+        peer,
+        kind: ConnectionKind.peer,
+        strictClock,
+        connect: () => ahead?.take(address) ?? connectInTime(address, signal),
+      })
     );
     const session = Session.open(connection, {
       id: random(SESSION_ID_BYTES),
@@ -154,44 +145,52 @@ async function openSession(
 
 interface Circumstances {
   readonly peer: PeerId;
-  readonly addresses: readonly HostPort[];
+  readonly address: HostPort | undefined;
+  /** `/SERVICE` as it is typed behind a peer; empty where none was asked for. */
+  readonly service: string;
   readonly self: PeerId;
   readonly os: typeof Deno.build.os;
 }
 
 /** Adds to an error what only this command knows to advise. */
-function advised(error: unknown, { peer, addresses, self, os }: Circumstances): unknown {
+function advised(error: unknown, circumstances: Circumstances): unknown {
   if (!(error instanceof TalosError)) return error;
-  const [first] = addresses;
-  const at = addresses.map(formatHostPort).join(", ");
+  const { peer, address, service, self } = circumstances;
+  switch (error.code) {
+    case "unauthorized":
+    case "blocked":
+      return error.advise(`on the host, let this peer in: talos access grant ${self}${service}`);
+    case "unknown_service": {
+      if (error.hints.length > 0) return error;
+      const at = address === undefined ? "" : `@${formatHostPort(address)}`;
+      return error.advise(`name the service: talos mcp-connect ${peer}/SERVICE${at}`);
+    }
+    default:
+      return address === undefined ? error : advisedAt(error, address, circumstances);
+  }
+}
+
+/** Advises about an address that somebody gave; what a registry named has its hints already. */
+function advisedAt(error: TalosError, address: HostPort, { peer, os }: Circumstances): TalosError {
   switch (error.code) {
     case "refused":
     case "unreachable":
     case "handshake_timeout":
       return error.advise(
         "on the host, see whether it serves and on which port: talos status",
-        ...(first === undefined
-          ? []
-          : [`from here, see whether the port is open: ${portCheckCommand(os, first)}`]),
+        `from here, see whether the port is open: ${portCheckCommand(os, address)}`,
       );
     case "name_unknown":
       return error.advise(
-        ...(first === undefined
-          ? []
-          : [`from here, see what the name stands for: ${lookupCommand(os, first.host)}`]),
+        `from here, see what the name stands for: ${lookupCommand(os, address.host)}`,
         `or write the host's IP address: talos mcp-connect ${peer}@ADDRESS`,
       );
     case "not_talos":
     case "handshake_failed":
       return error.advise(
-        `${at} may belong to another peer or program: ` +
+        `${formatHostPort(address)} may belong to another peer or program: ` +
           "on the host, compare Peer ID and port: talos status",
       );
-    case "unauthorized":
-    case "blocked":
-      return error.advise(`on the host, let this peer in: talos access grant ${self}`);
-    case "unknown_service":
-      return error.advise(`name the service: talos mcp-connect ${peer}/SERVICE@${at}`);
     default:
       return error;
   }

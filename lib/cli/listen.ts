@@ -19,18 +19,14 @@ export function listenFrom(host: string | undefined, port: number | undefined): 
     try {
       return listenOn(host, port);
     } catch (error) {
-      if (!(error instanceof TransportError) || error.code !== "port_taken") throw error;
-      throw error.advise(
-        "leave --port out to take the next free one",
-        `see what holds this one: ${portHolderCommand(Deno.build.os, port)}`,
-      );
+      throw advised(error, port);
     }
   }
   for (let candidate = DEFAULT_PORT; candidate < DEFAULT_PORT + PORTS_TRIED; candidate++) {
     try {
       return listenOn(host, candidate);
     } catch (error) {
-      if (!(error instanceof TransportError) || error.code !== "port_taken") throw error;
+      if (!isTaken(error)) throw advised(error, candidate);
     }
   }
   return listenOn(host, 0);
@@ -40,6 +36,21 @@ function listenOn(host: string | undefined, port: number): TcpListener {
   return host === undefined
     ? listenOnAllInterfaces(Deno.build.os, port)
     : listenTcp({ host, port });
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof TransportError && error.code === "port_taken";
+}
+
+/** Adds to an error what can be done about it. */
+function advised(error: unknown, port: number): unknown {
+  if (!(error instanceof TransportError)) return error;
+  return isTaken(error)
+    ? error.advise(
+      "leave --port out to take the next free one",
+      `see what holds this one: ${portHolderCommand(Deno.build.os, port)}`,
+    )
+    : error.advise("leave --host out to listen on all addresses of this machine");
 }
 
 /** Returns the command that shows which program listens on `port`. */

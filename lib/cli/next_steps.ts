@@ -19,6 +19,23 @@ export const SHARE_OR_USE: readonly NextStep[] = [
   { command: `talos mcp-connect PEER-ID@HOST:${DEFAULT_PORT}`, purpose: "use one" },
 ];
 
+/** What to do once this machine is registered. */
+export const REGISTERED: readonly NextStep[] = [
+  { command: "talos peers", purpose: "see who else is there" },
+  {
+    command: 'talos mcp-serve --authorized-peer PEER-ID --command "COMMAND"',
+    purpose: "share an MCP server",
+  },
+];
+
+/** What to do with the peers that a registry lists. */
+export const USE_PEERS: readonly NextStep[] = [
+  { command: "talos contacts add NAME PEER-ID", purpose: "give one a name of yours" },
+  { command: "talos mcp-connect PEER-ID", purpose: "use what one shares" },
+];
+
+const LOCAL_REGISTRY = /(?:^|@)(?:localhost|127\.[\d.]+|\[::1\]):\d+$/;
+
 /** Where a service is found. */
 export interface ServicePlace {
   /** The Peer ID of its host. */
@@ -29,11 +46,20 @@ export interface ServicePlace {
   readonly host?: string;
   /** The port. */
   readonly port: number;
+  /** The registry that knows it, if one does. */
+  readonly registry?: string | undefined;
 }
 
 /** Returns how an agent's machine uses a service of this one. */
-export function useService({ peerId, service, host, port }: ServicePlace): NextStep {
+export function useService({ peerId, service, host, port, registry }: ServicePlace): NextStep {
   const name = service === "default" ? "" : `/${service}`;
+  // A registry on this very machine has another name elsewhere.
+  if (registry !== undefined && !LOCAL_REGISTRY.test(registry)) {
+    return {
+      command: `talos mcp-connect ${peerId}${name} --server ${registry}`,
+      purpose: "on the agent's machine",
+    };
+  }
   const address = host === undefined || /^(?:0\.0\.0\.0|::)$/.test(host)
     ? `${ownAddress()}:${port}`
     : formatHostPort({ host, port });

@@ -32,7 +32,8 @@ export async function runTalos(
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) {
       const text = texts.join("").trimEnd();
-      context.output.result(text, { text });
+      const value = error.code === "commander.version" ? { version: VERSION } : { help: text };
+      context.output.result(text, value);
       return ExitStatus.done;
     }
     return report(context, await toldToAgent(context, error));
@@ -219,15 +220,36 @@ function usageError(command: Command, typed: string, error: CommanderError): Usa
     return new UsageError(typed, `a command is missing: ${names.join(", ")}`, []);
   }
   const [sentence = "", suggestion] = messageOf(error).replace(/^error: /, "").split("\n");
-  const meant = /\((Did you mean .*)\)$/.exec(suggestion ?? "")?.[1];
-  const hints = meant === undefined ? [] : [meant.replace("Did", "did")];
-  const invalid = /^option '(\S+).*' argument '(.*)' is invalid\. It must be (.*)\.$/s.exec(
-    sentence,
-  );
-  const state = invalid === null
-    ? sentence.replace(/\.$/, "").replaceAll("'", "")
-    : `${invalid[1]} is ${JSON.stringify(invalid[2])}, it must be ${invalid[3]}`;
-  return new UsageError(typed, state, hints);
+  const meant = /\(Did you mean (.*)\?\)$/.exec(suggestion ?? "")?.[1];
+  const hints: string[] = [];
+  if (meant !== undefined) {
+    hints.push(
+      meant.startsWith("-") ? `did you mean ${meant}?` : `did you mean: ${typed} ${meant}`,
+    );
+  } else if (typed === "talos mcp-serve" && error.code === "commander.unknownOption") {
+    hints.push("the MCP server's command goes behind --: talos mcp-serve … -- COMMAND");
+  }
+  return new UsageError(typed, stateOf(sentence), hints);
+}
+
+/** What commander says, in our words. */
+const STATES: readonly (readonly [RegExp, string])[] = [
+  [
+    /^option '(\S+).*' argument '(.*)' is invalid\. It must be (.*)\.$/s,
+    '$1 is "$2", it must be $3',
+  ],
+  [/^option '(\S+) .*' argument missing$/, "$1 needs a value"],
+  [/^required option '(\S+) .*' not specified$/, "$1 is missing"],
+  [/^missing required argument '(.*)'$/, "<$1> is missing"],
+  [/^too many arguments.* but got \d+: (.*)\.$/s, "too many arguments: $1"],
+  [/^unknown (command|option) '(.*)'$/s, "unknown $1 $2"],
+];
+
+function stateOf(sentence: string): string {
+  for (const [pattern, state] of STATES) {
+    if (pattern.test(sentence)) return sentence.replace(pattern, state);
+  }
+  return sentence;
 }
 
 function exitStatusHelp(): string {

@@ -9,9 +9,13 @@ import {
   type RegistryAddress,
 } from "../discovery/registry_address.ts";
 import type { RegistryOptions } from "../discovery/registry_client.ts";
+import { messageOf } from "../errors.ts";
 import { readFileBounded } from "../identity/atomic_file.ts";
 import type { Database } from "../identity/database.ts";
+import { isAbsolutePath, joinPath } from "../identity/file_path.ts";
+import { formatHostPort } from "../identity/host_port.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
+import { connectTcp } from "../transport/tcp.ts";
 import { INSTANCE_BYTES } from "../wire/registry_messages.ts";
 import type { Context } from "./context.ts";
 import { CliError } from "./errors.ts";
@@ -35,7 +39,6 @@ export interface RegistryChoice {
 }
 
 const SERVER_SETTING = "server";
-const TOKEN_SETTING = "join_token_file";
 const UNLISTED_SETTING = "unlisted";
 const MAX_TOKEN_FILE_BYTES = 1024;
 
@@ -45,10 +48,10 @@ export function chooseRegistry(
   database: Database,
   flags: RegistryFlags,
 ): RegistryChoice {
-  if (flags.server !== undefined && flags.registry !== undefined) {
-    throw new CliError("usage", "Cannot use both --server and --registry: they are the same");
-  }
   const flag = flags.server ?? flags.registry;
+  if (flags.registry !== undefined && flags.registry !== flag) {
+    throw new CliError("usage", "Cannot use both --server and --registry: they are one option");
+  }
   if (flag !== undefined) return { address: parseRegistryAddress(flag), chosenBy: "flag" };
   const variable = env("TALOS_SERVER");
   if (variable !== undefined && variable !== "") {
@@ -59,16 +62,28 @@ export function chooseRegistry(
   return { address: { host: "localhost", port: DEFAULT_REGISTRY_PORT }, chosenBy: "default" };
 }
 
-/** Remembers a registry for the commands that come after. */
+/** Remembers a registry, and where its token lies, for the commands that come after. */
 export function rememberRegistry(
+  { os }: Pick<Context, "os">,
   database: Database,
   address: RegistryAddress,
-  unlisted: boolean,
-  { joinTokenFile }: RegistryFlags,
+  { unlisted, joinTokenFile }: { readonly unlisted: boolean; readonly joinTokenFile?: string },
 ): void {
-  database.set(SERVER_SETTING, formatRegistryAddress(address));
-  database.set(UNLISTED_SETTING, unlisted ? "yes" : "no");
-  if (joinTokenFile !== undefined) database.set(TOKEN_SETTING, joinTokenFile);
+  database.transaction(() => {
+    database.put(SERVER_SETTING, formatRegistryAddress(address));
+    database.put(UNLISTED_SETTING, unlisted ? "yes" : "no");
+    if (joinTokenFile === undefined) return;
+    // A token is its registry's secret: it is never shown to another one.
+    database.put(tokenSetting(address), absolutePath(os, joinTokenFile));
+  });
+}
+
+function tokenSetting({ host, port }: RegistryAddress): string {
+  return `join_token_file ${formatHostPort({ host, port })}`;
+}
+
+function absolutePath(os: Context["os"], path: string): string {
+  return isAbsolutePath(os, path) ? path : joinPath(os, Deno.cwd(), path);
 }
 
 /** Whether `talos register --unlisted` was said. */
@@ -85,7 +100,7 @@ export async function registryOptions(
   flags: RegistryFlags,
 ): Promise<RegistryOptions> {
   const file = flags.joinTokenFile ?? context.env("TALOS_JOIN_TOKEN_FILE") ??
-    database.setting(TOKEN_SETTING);
+    database.setting(tokenSetting(address));
   const token = file === undefined ? undefined : await readToken(file);
   return {
     address,
@@ -95,14 +110,28 @@ export async function registryOptions(
     random: context.random,
     clock: context.clock,
     log: context.log,
+    connect: connectTcp,
     ...(token === undefined ? {} : { token }),
   };
 }
 
 async function readToken(path: string): Promise<string> {
-  const file = await readFileBounded(path, MAX_TOKEN_FILE_BYTES);
-  if (file === null) {
-    throw new CliError("usage", `Cannot read the join token: there is no file ${path}`);
+  const file = await readTokenFile(path);
+  const token = file === null ? "" : fromUtf8(file.bytes).trim();
+  if (token !== "") return token;
+  throw new CliError(
+    "usage",
+    `Cannot read the join token: ${file === null ? "there is no file" : "nothing is in"} ${path}`,
+    { hints: ["put the registry's token into a file and name that: --join-token-file FILE"] },
+  );
+}
+
+async function readTokenFile(path: string) {
+  try {
+    return await readFileBounded(path, MAX_TOKEN_FILE_BYTES);
+  } catch (error) {
+    throw new CliError("usage", `Cannot read the join token in ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
-  return fromUtf8(file.bytes).trim();
 }

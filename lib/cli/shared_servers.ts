@@ -76,13 +76,15 @@ function commandWords(
   words: readonly string[],
 ): readonly string[] {
   if (command !== undefined && words.length > 0) {
-    throw new CliError("usage", "Cannot use both --command and a command behind --");
+    throw new CliError("usage", "Cannot use both --command and a command behind --", {
+      hints: ["leave one of them out"],
+    });
   }
   if (words.length > 0) return words;
   if (command === undefined) {
     throw new CliError("usage", "Cannot share anything: there is no command", {
       hints: [
-        'name the MCP server: talos mcp-serve --authorized-peer <ID> --command "npx -y @modelcontextprotocol/server-filesystem /home/me/projects"',
+        'name the MCP server: talos mcp-serve --authorized-peer PEER-ID --command "npx -y @modelcontextprotocol/server-filesystem /home/me/projects"',
       ],
     });
   }

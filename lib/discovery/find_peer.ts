@@ -1,147 +1,216 @@
 /**
- * From a Peer ID to the addresses of its services: asks the registry, checks what it says, and falls back
- * on what was last seen while no registry can be reached.
+ * From a Peer ID to the addresses of its services: asks a registry, checks what it says, and remembers it.
+ *
+ * Of each service the newest record counts that was ever seen, whoever handed it out: a registry that
+ * knows an older one, or none, is noticed and not believed. Time never causes a refusal. It only orders:
+ * where a peer has records that its own later ones outlived, these are left aside.
  */
 
+import { hex } from "../bytes.ts";
 import type { Clock } from "../clock.ts";
+import { messageOf } from "../errors.ts";
 import type { Database } from "../identity/database.ts";
-import type { HostPort } from "../identity/host_port.ts";
-import { serviceLabel, type ServiceName } from "../identity/names.ts";
-import type { PeerId } from "../identity/peer_id.ts";
+import { formatHostPort, type HostPort } from "../identity/host_port.ts";
+import { serverOf, serviceLabel, type ServiceName } from "../identity/names.ts";
+import { type PeerId, shortPeerId } from "../identity/peer_id.ts";
 import type { Log } from "../log.ts";
-import { type EndpointRecord, openEndpointRecord } from "../wire/endpoint_record.ts";
+import {
+  type EndpointRecord,
+  openEndpointRecord,
+  type SignedEndpointRecord,
+} from "../wire/endpoint_record.ts";
+import { WireError } from "../wire/errors.ts";
 import type { FoundPeer } from "../wire/registry_messages.ts";
 import { DiscoveryError } from "./errors.ts";
 import { RegistryClient, type RegistryOptions } from "./registry_client.ts";
 import { noteRecord, seenRecords } from "./seen_records.ts";
 
-/** Where one process of a peer can be reached, and what it serves. */
-export interface FoundEndpoint {
-  /** Its addresses, best first. */
-  readonly addresses: readonly HostPort[];
-  /** Its services. */
-  readonly services: readonly ServiceName[];
-}
-
-/** What to find, and by whose help. */
+/** Whom to find, and by whose help. */
 export interface FindOptions extends RegistryOptions {
   /** Whom. */
   readonly peer: PeerId;
-  /** Which service; any when absent. */
+  /** Which service; the only one when absent. */
   readonly service?: ServiceName;
 }
 
-/**
- * Returns where the peer's processes are that serve what is asked for, at least one. Throws DiscoveryError
- * `peer_not_found`, `peer_away`, `unknown_service`, and what {@link RegistryClient.connect} throws.
- */
-export async function findPeer(options: FindOptions): Promise<FoundEndpoint[]> {
-  const { peer, service, database, log, address, clock } = options;
-  let records: EndpointRecord[];
-  try {
-    await using client = await RegistryClient.connect(options);
-    const found = await client.lookup(peer);
-    if (found === null) throw notFound(peer, address);
-    records = checkedRecords(database, log, peer, found);
-    if (!records.some((record) => isFresh(record, clock))) throw away(peer, found, clock);
-  } catch (error) {
-    if (!(error instanceof DiscoveryError) || error.code !== "registry_unreachable") throw error;
-    records = seenRecords(database, peer).filter(isInUse);
-    if (records.length === 0) throw error;
-    log.warn(`${error.message}; trying where ${peer} was last seen`);
-  }
-  const inUse = records.filter(isInUse);
-  const wanted = service === undefined
-    ? inUse
-    : inUse.filter((record) => record.service === service);
-  if (wanted.length === 0) throw unknownService(peer, service, inUse);
-  return byProcess(wanted);
+/** What a registry says of a peer, beside its records. */
+export interface PeerPresence {
+  /** What it calls itself. */
+  readonly name: string;
+  /** Whether a process of it that serves is connected to the registry now. */
+  readonly online: boolean;
+  /** When one last was, Unix time in milliseconds. */
+  readonly lastSeen: number;
 }
 
-/** Verifies what the registry handed out; of a record that is older than one seen before, the newer counts. */
-function checkedRecords(
+/** Where the process of a peer is that serves what is wanted. */
+export interface Whereabouts {
+  /** Its addresses, best first; empty where it published none. */
+  readonly addresses: readonly HostPort[];
+  /** What the registry says of the peer; null for what only our memory knows. */
+  readonly presence: PeerPresence | null;
+  /** When the peer published the addresses, Unix time in milliseconds by its own clock. */
+  readonly publishedAt: number;
+}
+
+/**
+ * Returns where the process is that serves what is asked for. Throws DiscoveryError `peer_not_found`,
+ * `peer_away`, `unknown_service`, and what {@link RegistryClient.connect} throws.
+ */
+export async function findPeer(options: FindOptions): Promise<Whereabouts> {
+  const { peer, database, log, address, clock } = options;
+  const found = await ask(options);
+  if (found !== null) noteRecords(database, log, peer, found.records);
+  const records = seenRecords(database, peer).filter(isInUse);
+  if (found === null) {
+    if (records.length === 0) throw notFound(peer, address);
+    log.warn("the registry does not know the peer any more; trying where it was last seen", {
+      peer,
+    });
+  } else if (records.length === 0) {
+    throw servesNothing(peer, found, clock);
+  }
+  return chosen(options, records, found);
+}
+
+/** Returns where the peer was when it was last looked up, or null when it never was. Asks nobody. */
+export function rememberedPeer(options: FindOptions): Whereabouts | null {
+  const { peer, database } = options;
+  const records = seenRecords(database, peer).filter(isInUse);
+  try {
+    return chosen(options, records, null);
+  } catch (error) {
+    if (error instanceof DiscoveryError && error.code === "unknown_service") return null;
+    throw error;
+  }
+}
+
+async function ask(options: FindOptions): Promise<FoundPeer | null> {
+  await using client = await RegistryClient.connect(options);
+  return await client.lookup(options.peer);
+}
+
+/** Verifies and remembers what the registry handed out. */
+function noteRecords(
   database: Database,
   log: Log,
   peer: PeerId,
-  found: FoundPeer,
-): EndpointRecord[] {
-  return found.records.map((signed) => {
-    const record = openEndpointRecord(peer, signed);
-    const newer = noteRecord(database, signed, record);
-    if (newer === null) return record;
+  handedOut: readonly SignedEndpointRecord[],
+): void {
+  for (const signed of handedOut) {
+    let record: EndpointRecord;
+    try {
+      record = openEndpointRecord(peer, signed);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      log.warn(`the registry handed out a record that does not count: ${messageOf(error)}`, {
+        peer,
+      });
+      continue;
+    }
+    if (noteRecord(database, signed, record) === null) continue;
     log.warn("the registry knows an older record than we do; using the newer one", {
       peer,
       service: record.service,
     });
-    return newer;
-  });
+  }
 }
 
 function isInUse({ ttlSeconds }: EndpointRecord): boolean {
   return ttlSeconds > 0;
 }
 
-function isFresh(record: EndpointRecord, clock: Clock): boolean {
-  // A day of grace: clocks differ, and an old record that still leads to the peer is better than none.
-  const graceMs = 24 * 3600 * 1000;
-  return isInUse(record) && clock.now() < record.issuedAt + record.ttlSeconds * 1000 + graceMs;
+/** Returns where the wanted service is, or the only one. Throws DiscoveryError "unknown_service". */
+function chosen(
+  { peer, service }: FindOptions,
+  records: readonly EndpointRecord[],
+  presence: PeerPresence | null,
+): Whereabouts {
+  const current = withoutOutlived(records);
+  const candidates = service === undefined
+    ? current.filter((record) => serverOf(record.service) !== null)
+    : records.filter((record) => record.service === service);
+  const [first, ...others] = candidates;
+  if (first === undefined) throw unknownService(peer, service, current);
+  const sameProcess = others.every(({ instance }) => hex(instance) === hex(first.instance));
+  if (!sameProcess) throw severalServices(peer, candidates);
+  return { addresses: first.addresses, presence, publishedAt: first.issuedAt };
 }
 
-function byProcess(records: readonly EndpointRecord[]): FoundEndpoint[] {
-  const processes = new Map<string, { addresses: readonly HostPort[]; services: ServiceName[] }>();
-  for (const { instance, addresses, service } of records) {
-    const key = instance.toHex();
-    const process = processes.get(key);
-    if (process === undefined) processes.set(key, { addresses, services: [service] });
-    else process.services.push(service);
-  }
-  return [...processes.values()];
+/** Leaves aside what had expired when the peer published something else: its process is gone. */
+function withoutOutlived(records: readonly EndpointRecord[]): EndpointRecord[] {
+  const newest = Math.max(...records.map(({ issuedAt }) => issuedAt));
+  return records.filter(({ issuedAt, ttlSeconds }) => issuedAt + ttlSeconds * 1000 >= newest);
 }
 
 function notFound(peer: PeerId, address: RegistryOptions["address"]): DiscoveryError {
-  const place = `${address.host}:${address.port}`;
+  const place = formatHostPort({ host: address.host, port: address.port });
   return new DiscoveryError(
     "peer_not_found",
-    `Peer not found: ${peer} is not registered at ${place}`,
+    `Cannot find the peer: ${peer} is not registered at ${place}`,
     {
       hints: [
-        `on the host: talos register --server ${place}`,
-        "are both sides at the same registry? `talos peers` lists who is registered",
+        `on the host, make it known there: talos register --server ${place}`,
+        "see who is registered, and compare the Peer ID: talos peers",
       ],
     },
   );
 }
 
-function away(peer: PeerId, { name, online, lastSeen }: FoundPeer, clock: Clock): DiscoveryError {
-  const ago = Math.max(0, Math.round((clock.now() - lastSeen) / 1000));
-  const seen = online ? "it is connected to the registry" : `it was last seen ${duration(ago)} ago`;
+function servesNothing(peer: PeerId, presence: PeerPresence, clock: Clock): DiscoveryError {
   return new DiscoveryError(
     "peer_away",
-    `${name} (${peer}) is registered but serves nothing now; ${seen}`,
-    { hints: ["on the host, start it: talos mcp-serve …; `talos status` there shows what runs"] },
+    `Cannot use ${presence.name} (${peer}): it is registered but serves nothing now; it was last ` +
+      `seen ${ago(presence.lastSeen, clock)}`,
+    {
+      hints: [
+        "on the host, share something: talos mcp-serve --authorized-peer PEER-ID --command COMMAND",
+        "on the host, see what runs: talos status",
+      ],
+    },
   );
 }
 
 function unknownService(
   peer: PeerId,
   service: ServiceName | undefined,
-  inUse: readonly EndpointRecord[],
+  current: readonly EndpointRecord[],
 ): DiscoveryError {
-  const names = inUse.map((record) => serviceLabel(record.service)).join(", ");
-  const wanted = service === undefined ? "MCP server" : serviceLabel(service);
+  const wanted = service === undefined ? "an MCP server" : `"${serviceLabel(service)}"`;
   return new DiscoveryError(
     "unknown_service",
-    `${peer} does not serve ${wanted}; it serves: ${names}`,
-    {
-      hints: [`name one of them: ${peer}/SERVICE`],
-    },
+    `Cannot use ${wanted} of ${peer}: it serves ${labels(current)}`,
+    { hints: [nameOne(peer)] },
   );
 }
 
-function duration(seconds: number): string {
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+function severalServices(peer: PeerId, candidates: readonly EndpointRecord[]): DiscoveryError {
+  return new DiscoveryError(
+    "unknown_service",
+    `Cannot choose among the services of ${peer}: it serves ${labels(candidates)}`,
+    { hints: [nameOne(peer)] },
+  );
+}
+
+function nameOne(peer: PeerId): string {
+  return `name one of them: talos mcp-connect ${peer}/SERVICE`;
+}
+
+function labels(records: readonly EndpointRecord[]): string {
+  return records.map(({ service }) => `"${serviceLabel(service)}"`).sort().join(", ");
+}
+
+/** Returns how long ago a moment was, for people. */
+export function ago(moment: number, { now }: Pick<Clock, "now">): string {
+  const seconds = Math.max(0, Math.round((now() - moment) / 1000));
+  if (seconds < 120) return `${seconds} s ago`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
   return seconds < 172_800
-    ? `${Math.round(seconds / 3600)} h`
-    : `${Math.round(seconds / 86_400)} days`;
+    ? `${Math.round(seconds / 3600)} h ago`
+    : `${Math.round(seconds / 86_400)} days ago`;
+}
+
+/** Returns what a peer is called in a sentence: by its own name where the registry tells one. */
+export function peerText(peer: PeerId, presence: PeerPresence | null): string {
+  return presence === null ? shortPeerId(peer) : `${presence.name} (${shortPeerId(peer)})`;
 }

@@ -3,25 +3,27 @@
  *
  * It holds one control connection. When that is lost it dials again, with growing pauses, for as long as it
  * lives, and publishes everything anew; a registry that restarted, lost its database or was gone for an hour
- * needs nobody's help. Trouble is logged once when it begins and once when it ends.
+ * needs nobody's help. Trouble is logged once when it begins and once when it ends, and what waiting does
+ * not cure as an error with what to do; it is tried again nevertheless, since somebody may do it. In the
+ * end the services are withdrawn, if that takes no longer than a second.
  */
 
 import { within } from "../clock.ts";
 import { messageOf, TalosError } from "../errors.ts";
+import { formatHostPort } from "../identity/host_port.ts";
 import type { ServiceName } from "../identity/names.ts";
 import type { Log } from "../log.ts";
 import { type EndpointRecord, signEndpointRecord } from "../wire/endpoint_record.ts";
 import { SUPPORTED_VERSIONS } from "../wire/preface.ts";
-import { formatHostPort } from "../identity/host_port.ts";
 import { publishedAddresses } from "./local_addresses.ts";
 import { RegistryClient, type RegistryOptions, RegistryRefused } from "./registry_client.ts";
 
 /** What a publisher publishes. */
-export interface PublisherOptions extends RegistryOptions {
+export interface PublisherOptions extends Omit<RegistryOptions, "signal"> {
   /** What we call ourselves. */
   readonly name: string;
-  /** Hidden from listings. */
-  readonly unlisted: boolean;
+  /** Whether we are hidden from listings now. */
+  readonly unlisted: () => boolean;
   /** The services that this process serves. */
   readonly services: readonly ServiceName[];
   /** The port they are served on. */
@@ -34,32 +36,48 @@ export interface PublisherOptions extends RegistryOptions {
 
 /** How things stand with the registry. */
 export type PublisherState =
-  | { readonly state: "connecting"; readonly why?: string }
-  | { readonly state: "published"; readonly observed: string };
+  | {
+    readonly state: "connecting";
+    /** What went wrong before, if anything did. */
+    readonly why?: string;
+  }
+  | {
+    readonly state: "published";
+    /** Our address as the registry sees it. */
+    readonly observed: string;
+    /** The registry's clock minus ours, in milliseconds. */
+    readonly skewMs: number;
+  };
 
 /** A record is worth trying for so long, and is published again at half of it. */
 const TTL_SECONDS = 600;
 const REFRESH_MS = TTL_SECONDS * 1000 / 2;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 15_000;
+const WITHDRAW_TIMEOUT_MS = 1_000;
 
-/** What waiting does not cure, so that the log says it as an error. */
+/** What waiting does not cure. */
 const HOPELESS: ReadonlySet<string> = new Set([
   "registry_key_changed",
   "token_required",
   "token_wrong",
   "not_a_registry",
+  "registry_refused",
 ]);
 
 /** Keeps services published until it is disposed of. */
 export class Publisher implements AsyncDisposable {
   readonly #options: PublisherOptions;
-  readonly #stop = Promise.withResolvers<"stop">();
   readonly #running: Promise<void>;
   readonly #published = Promise.withResolvers<void>();
   readonly #lastSeq = new Map<ServiceName, number>();
   #state: PublisherState = { state: "connecting" };
+  #complaint = "";
   #stopped = false;
+  /** Resolves when there is something to do before its time. */
+  #nudge = Promise.withResolvers<void>();
+  /** Ends the connection that is being made or is there. */
+  #connection = new AbortController();
 
   /** Begins at once. */
   constructor(options: PublisherOptions) {
@@ -77,64 +95,103 @@ export class Publisher implements AsyncDisposable {
     return this.#published.promise;
   }
 
+  /** Publishes everything anew now, or tries to connect now. */
+  refresh(): void {
+    this.#nudge.resolve();
+  }
+
   /** Withdraws the services and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
-    this.#stop.resolve("stop");
+    if (this.#state.state === "connecting") this.#connection.abort();
+    this.#nudge.resolve();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    const { clock, log, address } = this.#options;
-    const registry = formatHostPort(address);
+    const { clock, random } = this.#options;
     let retryMs = FIRST_RETRY_MS;
-    let complained = "";
     while (!this.#stopped) {
       try {
-        await using client = await RegistryClient.connect(this.#options);
-        await this.#publishAll(client, TTL_SECONDS);
-        this.#state = { state: "published", observed: client.hello.observed };
-        this.#published.resolve();
-        log.info("registered", { registry, as: client.hello.observed });
-        complained = "";
+        this.#connection = new AbortController();
+        const { signal } = this.#connection;
+        await using client = await RegistryClient.connect({ ...this.#options, signal });
+        await this.#publishAll(client);
         retryMs = FIRST_RETRY_MS;
-        await this.#keepFresh(client);
+        this.#report(client);
+        if (!this.#stopped) await this.#keepFresh(client);
       } catch (error) {
-        if (!(error instanceof TalosError)) throw error;
-        if (complained !== error.code) {
-          const say = HOPELESS.has(error.code) ? log.error : log.warn;
-          say(`not registered: ${messageOf(error)}`, { registry });
-          complained = error.code;
-        }
-        this.#state = { state: "connecting", why: messageOf(error) };
+        this.#complain(error);
       }
       if (this.#stopped) return;
-      if (this.#state.state === "published") {
-        this.#state = { state: "connecting", why: "the connection was lost" };
-      }
-      await within(clock, retryMs * (0.5 + Math.random()), this.#stop.promise, "time");
+      // Between half and one and a half of the pause: not all hosts come back at the same moment.
+      const jitter = 0.5 + (random(1)[0] ?? 0) / 256;
+      await within(clock, retryMs * jitter, this.#nudged(), undefined);
       retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
     }
   }
 
-  /** Publishes again from time to time, until the connection is lost or we are told to stop. */
+  /** Publishes again from time to time. Throws what ended the connection; withdraws when stopped. */
   async #keepFresh(client: RegistryClient): Promise<void> {
+    const { clock } = this.#options;
+    let lost: Error | undefined;
+    void client.ended.then((reason) => {
+      lost = reason;
+      this.#nudge.resolve();
+    });
     for (;;) {
-      const change = Promise.race([client.ended.then(() => "lost" as const), this.#stop.promise]);
-      const event = await within(this.#options.clock, REFRESH_MS, change, "time" as const);
-      if (event === "lost") return;
-      if (event === "stop") {
-        await this.#publishAll(client, 0);
-        return;
-      }
-      await this.#publishAll(client, TTL_SECONDS);
+      await within(clock, REFRESH_MS, this.#nudged(), undefined);
+      if (lost !== undefined) throw lost;
+      if (this.#stopped) break;
+      await this.#publishAll(client);
+      this.#report(client);
+    }
+    await within(clock, WITHDRAW_TIMEOUT_MS, this.#withdrawAll(client), undefined);
+  }
+
+  /** Resolves at the next nudge from now on. */
+  #nudged(): Promise<void> {
+    this.#nudge = Promise.withResolvers();
+    return this.#nudge.promise;
+  }
+
+  #report({ hello: { observed }, skewMs }: RegistryClient): void {
+    const { log, address } = this.#options;
+    if (this.#state.state === "connecting") {
+      log.info("registered", { registry: formatHostPort(address), as: observed });
+    }
+    this.#complaint = "";
+    this.#state = { state: "published", observed, skewMs };
+    this.#published.resolve();
+  }
+
+  #complain(error: unknown): void {
+    const { log, address } = this.#options;
+    this.#state = { state: "connecting", why: messageOf(error) };
+    const code = error instanceof TalosError ? error.code : "internal";
+    if (this.#stopped || this.#complaint === code) return;
+    this.#complaint = code;
+    const expected = error instanceof TalosError && !HOPELESS.has(code);
+    const say = expected ? log.warn : log.error;
+    say(`not registered: ${messageOf(error)}`, { registry: formatHostPort(address) });
+    if (error instanceof TalosError && !expected) {
+      for (const hint of error.hints) log.error(`hint: ${hint}`);
     }
   }
 
-  async #publishAll(client: RegistryClient, ttlSeconds: number): Promise<void> {
+  async #publishAll(client: RegistryClient): Promise<void> {
     const { name, unlisted, services } = this.#options;
-    await client.register(name, unlisted);
-    for (const service of services) await this.#publish(client, service, ttlSeconds);
+    await client.register(name, unlisted());
+    for (const service of services) await this.#publish(client, service, TTL_SECONDS);
+  }
+
+  /** Never throws: what cannot be withdrawn is found to be gone by those who try it. */
+  async #withdrawAll(client: RegistryClient): Promise<void> {
+    try {
+      for (const service of this.#options.services) await this.#publish(client, service, 0);
+    } catch (error) {
+      this.#options.log.debug("not withdrawn", { why: messageOf(error) });
+    }
   }
 
   /** Publishes one record; a registry that has a newer one says which, and the next goes on from there. */

@@ -1,7 +1,7 @@
 /**
  * Dialling a peer at several addresses at once (happy eyeballs, RFC 8305): the next address is tried when
  * the one before has failed or was silent for a moment; the first finished handshake wins, all others are
- * closed. Every address is dialled for the same key, so a wrong one can only fail.
+ * given up. Every address is dialled for the same key, so a wrong one can only fail.
  */
 
 import { type Clock, within } from "../clock.ts";
@@ -11,40 +11,53 @@ import type { Connection } from "../session/connection.ts";
 /** How long an address may be silent before the next one is tried beside it (RFC 8305 §5). */
 const STAGGER_MS = 250;
 
-/**
- * Returns the first connection that `dialOne` makes to one of `addresses`, which must not be empty.
- * Throws what the most telling attempt threw: one that reached somebody rather than one that did not.
- */
+/** Dials one address. Gives up when `signal` aborts, unless it has succeeded. Throws TalosError. */
+export type DialOne = (address: HostPort, signal: AbortSignal) => Promise<Connection>;
+
+/** An address that led nowhere. */
+export interface FailedAttempt {
+  /** Where. */
+  readonly address: HostPort;
+  /** What came of it. */
+  readonly error: unknown;
+}
+
+/** What a race ends with: a connection, or every attempt's failure in the order of addresses. */
+export type RaceOutcome =
+  | { readonly connection: Connection }
+  | { readonly failures: readonly FailedAttempt[] };
+
+/** Returns the first connection that `dialOne` makes to one of `addresses`, or why there is none. */
 export async function raceDial(
   addresses: readonly HostPort[],
-  dialOne: (address: HostPort) => Promise<Connection>,
+  dialOne: DialOne,
   clock: Clock,
-): Promise<Connection> {
+): Promise<RaceOutcome> {
+  const race = new AbortController();
   const winner = Promise.withResolvers<Connection>();
-  const failures: unknown[] = [];
+  const failures: (FailedAttempt | undefined)[] = [];
   let won = false;
-  let left = addresses.length;
-  for (const address of addresses) {
-    const attempt = dialOne(address).then(
+  const attempts: Promise<void>[] = [];
+  for (const [index, address] of addresses.entries()) {
+    const attempt = dialOne(address, race.signal).then(
       (connection) => {
         if (won) connection.channel.close();
         won = true;
         winner.resolve(connection);
       },
       (error: unknown) => {
-        failures.push(error);
-        if (--left === 0) winner.reject(mostTelling(failures));
+        failures[index] = { address, error };
       },
     );
-    await within(clock, STAGGER_MS, attempt, undefined);
+    attempts.push(attempt);
+    const first = Promise.race([attempt, winner.promise]);
+    await within(clock, STAGGER_MS, first, undefined);
     if (won) break;
   }
-  return await winner.promise;
-}
-
-/** An error of the handshake says more than that nothing listens at some other address. */
-function mostTelling(failures: readonly unknown[]): unknown {
-  const code = (error: unknown) => error instanceof Error && "code" in error ? error.code : "";
-  const vague = new Set<unknown>(["refused", "unreachable", "name_unknown", "broken"]);
-  return failures.find((error) => !vague.has(code(error))) ?? failures[0];
+  await Promise.race([winner.promise, Promise.all(attempts)]);
+  if (won) {
+    race.abort();
+    return { connection: await winner.promise };
+  }
+  return { failures: failures.filter((failure) => failure !== undefined) };
 }

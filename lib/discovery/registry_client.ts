@@ -1,28 +1,24 @@
 /**
  * A control connection to a registry: requests and their answers, for as long as it lasts.
  *
- * The registry's key is known beforehand, or pinned at first sight. Requests may overlap; each is answered
- * or fails when the connection ends. Any record proves life; a silent registry is pinged. A connection that
- * is lost is not made again here: {@link Publisher} does that, and commands ask once.
+ * Requests may overlap; each is answered within 10 s or fails when the connection ends, which a request
+ * without an answer brings about. Any record proves life; a silent registry is pinged. What a registry
+ * says unasked is of a newer one and passed over. A connection that is lost is not made again here:
+ * {@link Publisher} does that, and commands ask once.
  */
 
 import type { Bytes } from "../bytes.ts";
 import type { Clock } from "../clock.ts";
-import type { RandomBytes } from "../crypto/random.ts";
-import type { Database } from "../identity/database.ts";
-import { formatHostPort } from "../identity/host_port.ts";
-import type { LocalIdentity } from "../identity/local_identity.ts";
+import { TalosError } from "../errors.ts";
+import { parseHostPort } from "../identity/host_port.ts";
+import { scopeOf } from "../identity/ip_address.ts";
 import type { PeerId } from "../identity/peer_id.ts";
-import type { Log } from "../log.ts";
+import { decodeReason } from "../session/bodies.ts";
 import type { Connection } from "../session/connection.ts";
-import { dial } from "../session/dial.ts";
 import { SessionError } from "../session/errors.ts";
-import { TransportError } from "../transport/errors.ts";
-import { connectTcp } from "../transport/tcp.ts";
 import type { SignedEndpointRecord } from "../wire/endpoint_record.ts";
 import type { Fields } from "../wire/fields.ts";
 import { encodePing } from "../wire/frames.ts";
-import { ConnectionKind } from "../wire/preface.ts";
 import { decodeRegistryFrame, encodeRegistryFrame } from "../wire/registry_frames.ts";
 import {
   decodeResponse,
@@ -33,37 +29,24 @@ import {
   helloResponseOf,
   type PeerPage,
   peerPageOf,
+  type RegistryErrorCode,
   type RegistryRefusal,
   type RegistryRequest,
 } from "../wire/registry_messages.ts";
 import { DiscoveryError, type DiscoveryErrorCode } from "./errors.ts";
-import { type RegistryAddress } from "./registry_address.ts";
-import { pinKey, pinnedKey } from "./registry_keys.ts";
-import { whoAreYou } from "./who_are_you.ts";
+import { connectToRegistry, type RegistryConnectionOptions } from "./registry_connection.ts";
 
 /** What connecting to a registry takes. */
-export interface RegistryOptions {
-  /** Where it is. */
-  readonly address: RegistryAddress;
-  /** Who we are. */
-  readonly identity: LocalIdentity;
+export interface RegistryOptions extends RegistryConnectionOptions {
   /** Names this process: 16 random bytes. */
   readonly instance: Bytes;
   /** For a private registry. */
   readonly token?: string;
-  /** Where its key is pinned. */
-  readonly database: Database;
-  /** Randomness for the handshake. */
-  readonly random: RandomBytes;
-  /** Time. */
-  readonly clock: Clock;
-  /** Learns of a key that is seen for the first time. */
-  readonly log: Log;
 }
 
-const CONNECT_TIMEOUT_MS = 10_000;
-const PING_EVERY_MS = 15_000;
-const DEAD_AFTER_MS = 25_000;
+const ANSWER_TIMEOUT_MS = 10_000;
+const PING_AFTER_SILENCE_MS = 15_000;
+const PONG_TIMEOUT_MS = 5_000;
 
 /** A request that the registry refused. */
 export class RegistryRefused extends DiscoveryError {
@@ -71,8 +54,10 @@ export class RegistryRefused extends DiscoveryError {
   readonly refusal: RegistryRefusal;
 
   /** Makes the error of a refusal. */
-  constructor(code: DiscoveryErrorCode, refusal: RegistryRefusal) {
-    super(code, `The registry refused: ${refusal.reason}`);
+  constructor(refusal: RegistryRefusal) {
+    super(CODE_OF_REFUSAL[refusal.code] ?? "registry_refused", sentenceOf(refusal), {
+      hints: HINTS_OF_REFUSAL[refusal.code] ?? [],
+    });
     this.refusal = refusal;
   }
 }
@@ -82,7 +67,8 @@ export class RegistryClient implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #waiting = new Map<number, PromiseWithResolvers<Fields>>();
-  readonly #ended = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<Error>();
+  readonly #reading: Promise<void>;
   #nextId = 1;
   #hello: HelloResponse = { observed: "", time: 0 };
   #heardAt: number;
@@ -94,15 +80,19 @@ export class RegistryClient implements AsyncDisposable {
     this.#clock = clock;
     this.#heardAt = clock.monotonic();
     this.#keepWatch();
-    this.#readAll().then(() => this.#end(lost()), (error: unknown) => this.#end(errorOf(error)));
+    this.#reading = this.#readAll().then(
+      () => this.#end(lost("it closed the connection")),
+      (error: unknown) => this.#end(translated(error)),
+    );
   }
 
   /**
-   * Connects and says hello. Throws DiscoveryError: `registry_unreachable`, `not_a_registry`,
-   * `registry_key_changed`, `token_required`, `token_wrong`; and SessionError `clock`, `version`.
+   * Connects and says hello. Throws DiscoveryError: `registry_unreachable`, `registry_busy`,
+   * `not_a_registry`, `registry_key_changed`, `token_required`, `token_wrong`; and SessionError `clock`,
+   * `version`, `blocked`.
    */
   static async connect(options: RegistryOptions): Promise<RegistryClient> {
-    const client = new RegistryClient(await connectPinned(options), options.clock);
+    const client = new RegistryClient(await connectToRegistry(options), options.clock);
     try {
       const { instance, token } = options;
       const hello = { op: "hello", instance, ...(token === undefined ? {} : { token }) } as const;
@@ -131,11 +121,12 @@ export class RegistryClient implements AsyncDisposable {
 
   /** Whether the registry was reached on this machine itself. */
   get isLocal(): boolean {
-    return /^(?:127\.|\[?::1\]?)/.test(this.#connection.path.remote);
+    const { kind, remote } = this.#connection.path;
+    return kind === "direct" && scopeOf(parseHostPort(remote).host) === "loopback";
   }
 
-  /** Resolves when the connection is over. */
-  get ended(): Promise<void> {
+  /** Resolves with the reason when the connection is over. */
+  get ended(): Promise<Error> {
     return this.#ended.promise;
   }
 
@@ -161,18 +152,24 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /** Closes the connection. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#end(lost());
-    return this.#ended.promise;
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end(
+      new DiscoveryError("registry_unreachable", "The connection to the registry is closed"),
+    );
+    await this.#reading;
   }
 
-  #request(request: RegistryRequest): Promise<Fields> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+  async #request(request: RegistryRequest): Promise<Fields> {
+    if (this.#failure !== undefined) throw this.#failure;
     const id = this.#nextId++;
     const answer = Promise.withResolvers<Fields>();
     this.#waiting.set(id, answer);
     this.#connection.channel.enqueue(encodeRegistryFrame("request", encodeRequest(id, request)));
-    return answer.promise;
+    using _limit = this.#clock.after(
+      ANSWER_TIMEOUT_MS,
+      () => this.#end(lost(`it did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`)),
+    );
+    return await answer.promise;
   }
 
   async #readAll(): Promise<void> {
@@ -180,26 +177,29 @@ export class RegistryClient implements AsyncDisposable {
     do {
       for (let frame = channel.nextFrame(); frame !== null; frame = channel.nextFrame()) {
         this.#heardAt = this.#clock.monotonic();
-        if (!this.#take(frame)) return;
+        this.#take(frame);
+        if (this.#failure !== undefined) return;
       }
     } while (await channel.fill());
   }
 
-  /** Takes one frame. Returns false at the end. */
-  #take(bytes: Bytes): boolean {
+  #take(bytes: Bytes): void {
     const frame = decodeRegistryFrame(bytes);
     switch (frame.type) {
       case "response":
         this.#settle(frame.body);
-        return true;
+        return;
       case "ping":
         this.#connection.channel.enqueue(encodePing("pong", frame.token));
-        return true;
+        return;
       case "event": // of a newer registry: nothing that we must know
       case "pong":
-        return true;
-      case "close":
-        return false;
+        return;
+      case "close": {
+        const { code, reason } = decodeReason("close", frame.body);
+        this.#end(lost(`it ended the connection: ${reason === "" ? code : reason}`));
+        return;
+      }
       default:
         throw new SessionError("protocol", `Cannot take ${frame.type} frame from a registry`);
     }
@@ -213,18 +213,21 @@ export class RegistryClient implements AsyncDisposable {
     }
     this.#waiting.delete(id);
     if (refused === undefined) answer.resolve(fields);
-    else answer.reject(refusedError(refused));
+    else answer.reject(new RegistryRefused(refused));
   }
 
+  /** Asks a registry that was silent for a sign of life, and ends the connection where none comes. */
   #keepWatch(): void {
-    this.#watch = this.#clock.after(PING_EVERY_MS, () => {
-      const silent = this.#clock.monotonic() - this.#heardAt;
-      if (silent >= DEAD_AFTER_MS) {
-        this.#end(lost());
-        return;
-      }
-      if (silent >= PING_EVERY_MS) this.#connection.channel.enqueue(encodePing("ping", 0));
-      this.#keepWatch();
+    const { channel } = this.#connection;
+    const silence = this.#clock.monotonic() - this.#heardAt;
+    this.#watch = this.#clock.after(PING_AFTER_SILENCE_MS - silence, () => {
+      const asked = this.#clock.monotonic();
+      if (asked - this.#heardAt < PING_AFTER_SILENCE_MS) return this.#keepWatch();
+      channel.enqueue(encodePing("ping", 0));
+      this.#watch = this.#clock.after(PONG_TIMEOUT_MS, () => {
+        if (this.#heardAt >= asked) this.#keepWatch();
+        else this.#end(lost("it does not answer"));
+      });
     });
   }
 
@@ -235,95 +238,41 @@ export class RegistryClient implements AsyncDisposable {
     this.#connection.channel.close();
     for (const answer of this.#waiting.values()) answer.reject(failure);
     this.#waiting.clear();
-    this.#ended.resolve();
+    this.#ended.resolve(failure);
   }
 }
 
-/** Connects to the registry whose key is known, or asks it who it is and pins the proven answer. */
-async function connectPinned(options: RegistryOptions): Promise<Connection> {
-  const { address, database, clock, log } = options;
-  const known = address.id ?? pinnedKey(database, address);
-  if (known !== undefined) return await connectKnown(options, known);
-  const claimed = await whoAreYou(await reach(address));
-  const connection = await handshake(options, claimed);
-  const holds = pinKey(database, address, claimed, clock.now());
-  if (holds !== claimed) {
-    connection.channel.close();
-    throw keyChanged(options, holds, claimed);
+const CODE_OF_REFUSAL: Readonly<Partial<Record<RegistryErrorCode, DiscoveryErrorCode>>> = {
+  token_required: "token_required",
+  token_wrong: "token_wrong",
+  quota: "registry_busy",
+  internal: "registry_busy",
+};
+
+const HINTS_OF_REFUSAL: Readonly<Partial<Record<RegistryErrorCode, readonly string[]>>> = {
+  token_required: [
+    "ask whoever runs the registry for its token, put it into a file and name that: --join-token-file FILE",
+  ],
+  token_wrong: [
+    "ask whoever runs the registry for its token of today, and see what the file holds",
+    "name another file: --join-token-file FILE",
+  ],
+};
+
+function sentenceOf({ reason }: RegistryRefusal): string {
+  return `The registry refused: ${reason}`;
+}
+
+function lost(state: string): DiscoveryError {
+  return new DiscoveryError("registry_unreachable", `Lost the registry: ${state}`);
+}
+
+function translated(error: unknown): Error {
+  if (error instanceof SessionError && error.code === "connection_lost") {
+    return new DiscoveryError("registry_unreachable", "Lost the registry: the connection broke", {
+      cause: error,
+    });
   }
-  log.info("registry pinned", { registry: formatHostPort(address), key: claimed });
-  return connection;
-}
-
-async function connectKnown(options: RegistryOptions, known: PeerId): Promise<Connection> {
-  try {
-    return await handshake(options, known);
-  } catch (error) {
-    if (!(error instanceof SessionError) || error.code !== "handshake_failed") throw error;
-    const now = await whoAreYou(await reach(options.address)).catch(() => undefined);
-    if (now === undefined || now === known) throw error;
-    throw keyChanged(options, known, now);
-  }
-}
-
-async function handshake(options: RegistryOptions, peer: PeerId): Promise<Connection> {
-  return await dial({
-    ...options,
-    peer,
-    kind: ConnectionKind.registry,
-    connect: () => reach(options.address),
-  });
-}
-
-async function reach(address: RegistryAddress) {
-  try {
-    return await connectTcp(address, AbortSignal.timeout(CONNECT_TIMEOUT_MS));
-  } catch (error) {
-    if (!(error instanceof TransportError)) throw error;
-    const place = formatHostPort(address);
-    throw new DiscoveryError(
-      "registry_unreachable",
-      `Cannot reach the registry: ${error.message.replace(/^Cannot connect to /, "")}`,
-      {
-        cause: error,
-        hints: [
-          `is it running there? on that machine: talos-server --port ${address.port}`,
-          `from here, see whether the port is open: nc -vz ${address.host} ${address.port}`,
-          `another registry: --server HOST[:PORT] in place of ${place}`,
-        ],
-      },
-    );
-  }
-}
-
-function keyChanged({ address }: RegistryOptions, before: PeerId, now: PeerId): DiscoveryError {
-  const place = formatHostPort(address);
-  return new DiscoveryError(
-    "registry_key_changed",
-    `The registry ${place} has another key than before: it was ${before}, it is ${now}`,
-    {
-      hints: [
-        "somebody may be in between: ask whoever runs the registry whether its key changed",
-        `if it did: talos forget-registry ${place}`,
-      ],
-    },
-  );
-}
-
-function refusedError(refusal: RegistryRefusal): RegistryRefused {
-  const code = refusal.code === "token_required" || refusal.code === "token_wrong"
-    ? refusal.code
-    : "registry_refused";
-  const error = new RegistryRefused(code, refusal);
-  return code === "registry_refused"
-    ? error
-    : error.advise("the registry is private: give its token with --join-token-file FILE");
-}
-
-function lost(): DiscoveryError {
-  return new DiscoveryError("registry_unreachable", "Lost the connection to the registry");
-}
-
-function errorOf(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (error instanceof TalosError || error instanceof Error) return error;
+  return new Error(String(error));
 }

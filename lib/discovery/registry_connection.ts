@@ -22,7 +22,7 @@ import { TransportError } from "../transport/errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import { ConnectionKind } from "../wire/preface.ts";
 import { DiscoveryError } from "./errors.ts";
-import type { RegistryAddress } from "./registry_address.ts";
+import { DEFAULT_REGISTRY_PORT, type RegistryAddress } from "./registry_address.ts";
 import { pinKey, pinnedKey } from "./registry_keys.ts";
 import { whoAreYou } from "./who_are_you.ts";
 
@@ -121,11 +121,18 @@ async function handshake(options: RegistryConnectionOptions, peer: PeerId): Prom
 
 /** Asks what answers at the registry's address who it is. The answer proves nothing. */
 async function ask(options: RegistryConnectionOptions): Promise<PeerId> {
+  const { address, clock } = options;
   const transport = await reach(options);
-  const answer = await within(options.clock, HANDSHAKE_TIMEOUT_MS, whoAreYou(transport), null);
-  if (answer !== null) return answer;
-  transport.close();
-  throw unreachable(options.address, "it does not say who it is");
+  try {
+    const answer = await within(clock, HANDSHAKE_TIMEOUT_MS, whoAreYou(transport), null);
+    if (answer !== null) return answer;
+  } catch (error) {
+    if (!(error instanceof DiscoveryError)) throw error;
+    throw notARegistry(address, error);
+  } finally {
+    transport.close();
+  }
+  throw unreachable(address, "it does not say who it is");
 }
 
 async function reach({ address, clock, connect, signal }: RegistryConnectionOptions) {
@@ -158,21 +165,37 @@ function unreachable(address: HostPort, state: string, cause?: unknown): Discove
   );
 }
 
-function keyChanged(
-  { address: { host, port } }: RegistryConnectionOptions,
-  before: PeerId,
-  now: PeerId,
-): DiscoveryError {
-  const place = formatHostPort({ host, port });
+function notARegistry({ host, port }: HostPort, cause: unknown): DiscoveryError {
   return new DiscoveryError(
-    "registry_key_changed",
-    `The registry ${place} has another key than before: it was ${before}, it is ${now}`,
+    "not_a_registry",
+    `Cannot use ${formatHostPort({ host, port })}: what answers there is no Talos registry`,
     {
+      cause,
       hints: [
-        "somebody may be in between: ask whoever runs the registry which key it has",
-        `if it has a new one, forget the old one: talos forget-registry ${place}`,
+        `a registry listens on port ${DEFAULT_REGISTRY_PORT} unless told otherwise, and prints where`,
+        "name it: --server HOST[:PORT]",
       ],
     },
   );
 }
 
+function keyChanged(
+  { address: { host, port, id } }: RegistryConnectionOptions,
+  before: PeerId,
+  now: PeerId,
+): DiscoveryError {
+  const place = formatHostPort({ host, port });
+  const was = id === undefined ? "it was" : "the address says";
+  return new DiscoveryError(
+    "registry_key_changed",
+    `The registry ${place} has another key than before: ${was} ${before}, it is ${now}`,
+    {
+      hints: [
+        "somebody may be in between: ask whoever runs the registry which key it has",
+        id === undefined
+          ? `if it has a new one, forget the old one: talos forget-registry ${place}`
+          : `if it has a new one: talos register --server ${now}@${place}`,
+      ],
+    },
+  );
+}

@@ -11,6 +11,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { messageOf } from "../errors.ts";
 import { PRIVATE_FILE_MODE } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
+import { withFileLockSync } from "./file_lock.ts";
 import type { HomePaths } from "./home.ts";
 import type { PeerId } from "./peer_id.ts";
 
@@ -39,35 +40,44 @@ const SCHEMA: readonly string[] = [
      PRIMARY KEY (owner, peer, service)) STRICT;`,
 ];
 
-/** An open database, for one owner. */
+/** An open database, for one owner. Each operation throws IdentityError "database_unusable". */
 export class Database implements Disposable {
   /** Whose rows are read and written. */
   readonly owner: PeerId;
+  readonly #path: string;
   readonly #db: DatabaseSync;
 
   /** Opens the home's database, which is made if need be. Throws IdentityError "database_unusable". */
-  constructor(paths: Pick<HomePaths, "database">, owner: PeerId) {
+  constructor({ database: path }: Pick<HomePaths, "database">, owner: PeerId) {
     this.owner = owner;
+    this.#path = path;
+    this.#db = this.#attempt(() => {
+      makePrivate(path);
+      return new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+    });
     try {
-      makePrivate(paths.database);
-      this.#db = new DatabaseSync(paths.database, { timeout: BUSY_TIMEOUT_MS });
-      this.#db.exec(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON",
-      );
-      this.#migrate();
+      this.#attempt(() => this.#prepare());
     } catch (error) {
-      throw error instanceof IdentityError ? error : unusable(paths.database, error);
+      this.#db.close();
+      throw error;
     }
   }
 
-  #migrate(): void {
+  #prepare(): void {
+    this.#db.exec("PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON");
     if (this.#version() === SCHEMA.length) return;
+    // SQLite's busy timeout does not hold for going over to WAL: who makes the database together takes turns.
+    withFileLockSync(`${this.#path}.lock`, () => this.#migrate());
+  }
+
+  #migrate(): void {
+    this.#db.exec("PRAGMA journal_mode = WAL");
     this.transaction(() => {
       const version = this.#version();
       if (version > SCHEMA.length) {
         throw new IdentityError(
           "database_unusable",
-          `Cannot use talos.db: it has version ${version}, this program knows ${SCHEMA.length}`,
+          `Cannot use ${this.#path}: it has version ${version}, this program knows ${SCHEMA.length}`,
           { hints: ["use the newer Talos that wrote it"] },
         );
       }
@@ -82,28 +92,32 @@ export class Database implements Disposable {
 
   /** Returns the rows of a query. */
   rows(sql: string, ...values: readonly SqlValue[]): SqlRow[] {
-    return this.#db.prepare(sql).all(...inputs(values));
+    return this.#attempt(() => this.#db.prepare(sql).all(...inputs(values)));
   }
 
   /** Returns the first row of a query, or undefined. */
   row(sql: string, ...values: readonly SqlValue[]): SqlRow | undefined {
-    return this.#db.prepare(sql).get(...inputs(values));
+    return this.#attempt(() => this.#db.prepare(sql).get(...inputs(values)));
   }
 
   /** Runs a statement inside a {@link transaction} and returns how many rows it changed. */
   run(sql: string, ...values: readonly SqlValue[]): number {
-    return Number(this.#db.prepare(sql).run(...inputs(values)).changes);
+    if (!this.#db.isTransaction) {
+      throw new TypeError("Cannot change talos.db outside a transaction");
+    }
+    return this.#attempt(() => Number(this.#db.prepare(sql).run(...inputs(values)).changes));
   }
 
   /** Runs `body` as one transaction: all of its changes are made, or none. */
   transaction<T>(body: () => T): T {
-    this.#db.exec("BEGIN IMMEDIATE");
+    this.#attempt(() => this.#db.exec("BEGIN IMMEDIATE"));
     try {
       const result = body();
-      this.#db.exec("COMMIT");
+      this.#attempt(() => this.#db.exec("COMMIT"));
       return result;
     } catch (error) {
-      this.#db.exec("ROLLBACK");
+      // Some failures, such as a full disk, have rolled it back already.
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
       throw error;
     }
   }
@@ -120,14 +134,25 @@ export class Database implements Disposable {
 
   /** Changes a setting. */
   set(name: string, value: string): void {
-    this.transaction(() =>
-      this.run("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", this.owner, name, value)
-    );
+    this.transaction(() => this.put(name, value));
+  }
+
+  /** Changes a setting inside a {@link transaction}. */
+  put(name: string, value: string): void {
+    this.run("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", this.owner, name, value);
   }
 
   /** Closes it. */
   [Symbol.dispose](): void {
-    this.#db.close();
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #attempt<T>(body: () => T): T {
+    try {
+      return body();
+    } catch (error) {
+      throw error instanceof IdentityError ? error : unusable(this.#path, error);
+    }
   }
 }
 

@@ -79,5 +79,6 @@ function invalid(text: string, reason: string): IdentityError {
   return new IdentityError(
     "address_invalid",
     `Cannot read the address "${printable(text, 80)}": ${reason}`,
+    { hints: ["write HOST:PORT, as in host.example:8766, 192.0.2.7:8766 or [2001:db8::7]:8766"] },
   );
 }

@@ -37,13 +37,13 @@ export function scopeOf(address: string): AddressScope {
   return (first & 0xfe00) === 0xfc00 ? "private" : "global";
 }
 
-function ipv4Scope([a = 0, b = 0, c = 0, d = 0]: readonly number[]): AddressScope {
+function ipv4Scope([a = 0, b = 0]: readonly number[]): AddressScope {
   if (a === 127) return "loopback";
   if (a === 0 || a >= 224) return "unusable"; // "this network", multicast, reserved, broadcast
   if (a === 169 && b === 254) return "link_local";
   if (a === 10 || (a === 172 && b >= 16 && b < 32) || (a === 192 && b === 168)) return "private";
   if (a === 100 && b >= 64 && b < 128) return "private"; // carrier-grade NAT, and VPNs
-  return a === 255 && b === 255 && c === 255 && d === 255 ? "unusable" : "global";
+  return "global";
 }
 
 /** Returns the eight groups of an IPv6 literal. */

@@ -157,6 +157,15 @@ function isServiceName(text: string): text is ServiceName {
     (text.startsWith(MCP_PREFIX) && isServerName(text.slice(MCP_PREFIX.length)));
 }
 
+const EXAMPLES: Readonly<Record<string, string>> = {
+  "wallet name": 'choose one that people know you by: talos init --name "Ops/Anna Müller"',
+  petname: "choose one that is easy to type: talos contacts add anna PEER-ID",
+  "server name": "choose one like my-files: talos mcp-serve --service my-files …",
+};
+
 function invalid(kind: string, reason: string): IdentityError {
-  return new IdentityError("name_invalid", `Cannot use the ${kind}: ${reason}`);
+  const example = EXAMPLES[kind];
+  return new IdentityError("name_invalid", `Cannot use the ${kind}: ${reason}`, {
+    hints: example === undefined ? [] : [example],
+  });
 }

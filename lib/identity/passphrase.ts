@@ -134,7 +134,11 @@ async function readPassphraseFile(path: string, log: Log): Promise<string> {
     if (error instanceof IdentityError && error.code === "passphrase_file") throw error;
     throw unreadable(
       path,
-      error instanceof TypeError ? "it is not UTF-8" : messageOf(error),
+      error instanceof TypeError
+        ? "it is not UTF-8"
+        : error instanceof Deno.errors.NotFound
+        ? "there is no such file"
+        : messageOf(error),
       error,
     );
   }

@@ -72,6 +72,7 @@ export function parsePeerReference(text: string): PeerReference {
       "peer_id_invalid",
       `Cannot read the beginning of a Peer ID: it needs z6Mk and at least 8 of its characters, ` +
         `${text.length} were given`,
+      { hints: ["write the whole Peer ID, or the name of a contact: talos contacts list"] },
     );
   }
   return { kind: "prefix", text };

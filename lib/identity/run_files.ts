@@ -26,6 +26,7 @@ import {
   parseServerName,
   parseServiceName,
   serverOf,
+  serviceLabel,
   type ServiceName,
 } from "./names.ts";
 import { isJsonObject, JsonError, parseJson } from "./strict_json.ts";
@@ -173,7 +174,8 @@ function lockService(paths: HomePaths, service: ServiceName): Deno.FsFile {
   lock.close();
   const holder = readRunFile(paths, service);
   const who = holder === null ? "another process" : `process ${holder.pid}`;
-  throw new IdentityError("service_claimed", `Cannot run ${service}: ${who} of this home runs it`, {
+  const name = serviceLabel(service);
+  throw new IdentityError("service_claimed", `Cannot run "${name}": ${who} of this home runs it`, {
     hints: [
       "see what runs: talos status",
       holder === null ? "stop that process first" : `stop it: kill ${holder.pid}`,

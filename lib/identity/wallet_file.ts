@@ -89,7 +89,7 @@ export async function readWallet(paths: HomePaths): Promise<Wallet | LockedWalle
       hints: ["make one: talos init --name NAME"],
     });
   }
-  return parseWallet(text);
+  return parseWallet(text, paths.wallet);
 }
 
 /**
@@ -119,11 +119,11 @@ async function readWalletText(path: string): Promise<string | null> {
     });
     return file === null ? null : fromUtf8(file.bytes);
   } catch (error) {
-    if (error instanceof TypeError) throw corruptedWallet("it is not UTF-8");
+    if (error instanceof TypeError) throw corruptedWallet("it is not UTF-8", path);
     if (!(error instanceof IdentityError)) throw unusable(`read ${path}`, error);
-    if (error.code === "file_irregular") throw corruptedWallet("it is not a regular file");
+    if (error.code === "file_irregular") throw corruptedWallet("it is not a regular file", path);
     if (error.code === "file_too_large") {
-      throw corruptedWallet(`it is longer than ${MAX_WALLET_FILE_BYTES} bytes`);
+      throw corruptedWallet(`it is longer than ${MAX_WALLET_FILE_BYTES} bytes`, path);
     }
     throw error;
   }
@@ -134,7 +134,10 @@ function requirePrivate(path: string, info: Deno.FileInfo): void {
   const fault = permissionFault(path, info, ACCESSIBLE_BY_OTHERS, uid);
   if (fault === null) return;
   throw new IdentityError("wallet_permissions", `Cannot use the wallet ${path}: ${fault.state}`, {
-    hints: [fault.hint, "if somebody may have read it, make a new identity: talos init --force"],
+    hints: [
+      fault.hint,
+      "if somebody may have read it, make a new identity: talos init --force --name NAME",
+    ],
   });
 }
 

@@ -65,28 +65,34 @@ export function serialiseWallet(wallet: Wallet | LockedWallet): string {
  * Returns the wallet that `text` holds: open, or locked where the key is sealed.
  *
  * Throws IdentityError "wallet_corrupted", "wallet_version" or "wallet_mismatch".
+ *
+ * @param path Where the text was read, for errors.
  */
-export function parseWallet(text: string): Wallet | LockedWallet {
+export function parseWallet(text: string, path?: string): Wallet | LockedWallet {
   try {
-    return walletOf(parseJson(text));
+    return walletOf(parseJson(text), path);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
-    throw corruptedWallet(error.message);
+    throw corruptedWallet(error.message, path);
   }
 }
 
 /** Returns the error for a wallet file in a certain state. */
-export function corruptedWallet(state: string): IdentityError {
-  return new IdentityError("wallet_corrupted", `Cannot read the wallet: ${state}`, {
+export function corruptedWallet(state: string, path?: string): IdentityError {
+  return new IdentityError("wallet_corrupted", `Cannot read ${called(path)}: ${state}`, {
     hints: [
-      "restore wallet.json from your backup",
+      "restore it from your backup",
       "or make a new identity, keeping this file as a .bak: talos init --force --name NAME",
     ],
   });
 }
 
-function walletOf(json: Json): Wallet | LockedWallet {
-  requireVersion(json);
+function called(path: string | undefined): string {
+  return path === undefined ? "the wallet" : `the wallet ${path}`;
+}
+
+function walletOf(json: Json, path: string | undefined): Wallet | LockedWallet {
+  requireVersion(json, path);
   const fields = fieldsOf(json, "", WALLET_FIELDS);
   integerField(fields, "version", VERSION, VERSION);
   const facts = {
@@ -107,13 +113,13 @@ function walletOf(json: Json): Wallet | LockedWallet {
 }
 
 /** Says of a wallet from the future that it is one, whatever its other fields are. */
-function requireVersion(json: Json): void {
+function requireVersion(json: Json, path: string | undefined): void {
   const version = isJsonObject(json) ? json["version"] : undefined;
   if (typeof version !== "number" || version === VERSION) return;
   throw new IdentityError(
     "wallet_version",
-    `Cannot read the wallet: its version is ${version}, this program knows ${VERSION}`,
-    { hints: ["update Talos, or restore a wallet.json of this version"] },
+    `Cannot read ${called(path)}: its version is ${version}, this program knows ${VERSION}`,
+    { hints: ["update Talos: talos version shows what this is", "or restore an older backup"] },
   );
 }
 

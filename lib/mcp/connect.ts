@@ -11,7 +11,7 @@
 import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import { TalosError } from "../errors.ts";
-import { CONNECT_PATIENCE_MS, EARLY_DATA_BYTES } from "../limits.ts";
+import { CONNECT_PATIENCE_MS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { SessionError } from "../session/errors.ts";
 import { Queue } from "../session/queue.ts";
@@ -68,7 +68,9 @@ const CURABLE: ReadonlySet<string> = new Set([
   "handshake_timeout",
   "busy",
   "registry_unreachable",
+  "registry_busy",
   "peer_away",
+  "peer_unreachable",
 ]);
 
 /**
@@ -96,6 +98,7 @@ class AgentConnection {
   /** Reading from the agent failed inside of Talos. */
   #fault: unknown;
   #session: Session | undefined;
+  #isSessionOver = false;
 
   constructor(options: ConnectOptions) {
     this.#options = options;
@@ -140,7 +143,7 @@ class AgentConnection {
    * when the agent left and waits for nothing.
    */
   async #connect(): Promise<Session | null> {
-    const { clock, log, openSession } = this.#options;
+    const { clock, log, openSession, waitForRequest } = this.#options;
     using timers = new DisposableStack();
     const enough = Promise.withResolvers<void>();
     void this.#firstRequest.promise.then(() => {
@@ -163,6 +166,7 @@ class AgentConnection {
         break;
       } catch (error) {
         if (!(error instanceof TalosError) || !CURABLE.has(error.code)) throw error;
+        if (!waitForRequest) throw error; // a person would rather know now
         failure = error;
         log.warn(`${error.message}; trying again`, { attempt, wait_ms: retryMs });
       }
@@ -190,7 +194,9 @@ class AgentConnection {
     ]).catch(async (error: unknown) => {
       // What arrived before the session broke is still handed on.
       session.abort(error instanceof Error ? error : new Error(String(error)));
-      await Promise.race([receiving.catch(() => {}), this.#agentGone.promise]);
+      this.#isSessionOver = true;
+      this.#signalChange();
+      await Promise.race([Promise.allSettled([receiving, sending]), this.#agentGone.promise]);
       throw error;
     });
     if (first === "agent done") return await this.#sayGoodbye(session, receiving);
@@ -283,24 +289,22 @@ class AgentConnection {
     while (this.#outboxBytes > windowBytes(this.#options.maxMessage)) await this.#changed();
   }
 
-  /** Sends what is in the outbox, in order. Ends when the agent closed and the outbox is empty. */
+  /** Sends what is in the outbox, in order. Ends when it is empty and nothing more will come or leave. */
   async #sendOutbox(session: Session): Promise<void> {
     for (;;) {
       const line = this.#outbox.at(0);
       if (line === undefined) {
-        if (this.#isAgentClosed) return;
+        if (this.#isAgentClosed || this.#isSessionOver) return;
         await this.#changed();
         continue;
       }
-      // A longer one cannot leave before OPENED anyway, and OPENED says how long it may be.
-      if (line.length > EARLY_DATA_BYTES) await session.opened;
-      this.#outbox.shift();
       try {
-        await session.send(line);
+        await session.send(line); // what it throws for was not sent, and stays in the outbox
       } catch (error) {
         if (!(error instanceof SessionError) || error.code !== "message_too_large") throw error;
         await this.#tooLargeForHost(line, session.peerMaxMessage ?? 0);
       }
+      this.#outbox.shift();
       this.#outboxBytes -= line.length;
       this.#signalChange();
     }

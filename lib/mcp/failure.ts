@@ -35,8 +35,10 @@ const NAME_OF_CODE: Readonly<Record<string, RpcErrorName>> = {
   blocked: "unauthorized",
   unknown_service: "unknown_service",
   registry_unreachable: "unreachable",
+  registry_busy: "busy",
   peer_not_found: "unreachable",
   peer_away: "unreachable",
+  peer_unreachable: "unreachable",
   not_a_registry: "unreachable",
   registry_key_changed: "wrong_key",
   token_required: "unauthorized",
@@ -85,10 +87,11 @@ const ERROR_OF_CLOSE: Readonly<Record<string, SessionErrorCode>> = {
 /** Returns the error for a session that the host `peer` ended while it was used. */
 export function sessionEnded({ code, reason }: ReasonBody, peer: string): SessionError {
   const why = reason === "" ? code : reason;
-  return new SessionError(
-    ERROR_OF_CLOSE[code] ?? "connection_lost",
-    `The host ${peer} ended the session: ${why}`,
-  );
+  const known = ERROR_OF_CLOSE[code] ?? "connection_lost";
+  const hints = known === "service_failed"
+    ? ["on the host, run the command of the MCP server by itself, and see what it says"]
+    : [];
+  return new SessionError(known, `The host ${peer} ended the session: ${why}`, { hints });
 }
 
 /** Returns the error reply for a call that `error` prevents from being answered. */

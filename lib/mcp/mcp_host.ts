@@ -51,10 +51,12 @@ export interface McpHostOptions {
   readonly access: Access;
   /** What this host calls a peer, if it has a name for it. */
   readonly nameOf: (peer: PeerId) => string | undefined;
+  /** What the process answers on the control service beside `status`. */
+  readonly control?: ControlMethods;
 }
 
-/** The longest wait a timer can be set for, in milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** An expiry is a moment of wall time, which may jump while timers count on: it is looked at this often. */
+const EXPIRY_CHECK_MS = 60_000;
 
 /** Shares MCP servers with those who may use them. */
 export class McpHost implements AsyncDisposable {
@@ -175,7 +177,7 @@ export class McpHost implements AsyncDisposable {
     this.#scheduleExpiry();
   }
 
-  /** Sets one timer for the earliest end of a permission that a running session stands on. */
+  /** Sets one timer towards the earliest end of a permission that a running session stands on. */
   #scheduleExpiry(): void {
     this.#expiry?.[Symbol.dispose]();
     this.#expiry = undefined;
@@ -186,12 +188,13 @@ export class McpHost implements AsyncDisposable {
       if (decision.allowed) earliest = Math.min(earliest, decision.expires ?? Infinity);
     }
     if (earliest === Infinity) return;
-    const wait = Math.min(Math.max(earliest - this.#options.clock.now(), 0), MAX_TIMER_MS);
+    const wait = Math.min(Math.max(earliest - this.#options.clock.now(), 0), EXPIRY_CHECK_MS);
     this.#expiry = this.#options.clock.after(wait, () => this.#enforce());
   }
 
   #controlMethods(): ControlMethods {
     return {
+      ...this.#options.control,
       status: () => ({
         pid: Deno.pid,
         instance: hex(this.#options.instance),
@@ -212,7 +215,8 @@ export class McpHost implements AsyncDisposable {
 }
 
 function unauthorized(service: string): OpenDecision {
-  const reason = `this peer is not authorised for ${label(service)}`;
+  const what = service === ONLY_SERVICE ? "any service here" : label(service);
+  const reason = `this peer is not authorised for ${what}`;
   return { granted: false, code: "unauthorized", reason };
 }
 

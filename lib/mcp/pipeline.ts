@@ -116,7 +116,7 @@ export class Pipeline {
     return this.#protocolVersion;
   }
 
-  /** Whether an interceptor still holds the request of this pending call: then it was not sent on. */
+  /** Whether an interceptor holds the request of this pending call, or failed on it: it was not sent on. */
   holds(call: PendingCall): boolean {
     return this.#heldCalls.has(call);
   }
@@ -174,8 +174,17 @@ export class Pipeline {
   }
 
   #passRequest(direction: Direction, message: ScannedRequest, bytes: Bytes): Passage {
-    const added = this.pending[direction].add(message.id, message.method, message.name);
-    if (added === "added") return this.#ask({ direction, message, bytes });
+    const calls = this.pending[direction];
+    const added = calls.add(message.id, message.method, message.name);
+    if (added === "added") {
+      try {
+        return this.#ask({ direction, message, bytes });
+      } catch (error) {
+        const call = calls.get(message.id.key);
+        if (call !== null) this.#heldCalls.add(call);
+        throw error;
+      }
+    }
     const [name, why] = added === "duplicate"
       ? ["refused_line", "its id belongs to a call that is still pending"] as const
       : ["busy", "too many calls are pending"] as const;
@@ -224,7 +233,8 @@ export class Pipeline {
     const call = message.kind === "request" ? this.pending[direction].get(message.id.key) : null;
     if (call === null) return this.#carryOut(passing, await until, index);
     this.#heldCalls.add(call);
-    const verdict = await until.finally(() => this.#heldCalls.delete(call));
+    const verdict = await until; // the call of one that fails stays held
+    this.#heldCalls.delete(call);
     if (this.pending[direction].get(call.key) !== call) {
       return dropped(`${call.method}: its caller no longer waits`);
     }

@@ -81,7 +81,7 @@ function resolvePosix(
   if (program.includes("/")) {
     const path = absolute(program);
     if (facts.exists(path)) return path;
-    throw notFound(program, `${path} is no program`);
+    throw notFound(program, `${path} is no program`, `ls -l ${path}`);
   }
   const directories = (env["PATH"] ?? DEFAULT_PATH).split(":");
   for (const directory of directories) {
@@ -89,7 +89,8 @@ function resolvePosix(
     const path = absolute(joinPath(directory === "" ? cwd : directory, program, "/"));
     if (facts.exists(path)) return path;
   }
-  throw notFound(program, `none of the ${directories.length} directories of PATH has it`);
+  const why = `none of the ${directories.length} directories of PATH has it`;
+  throw notFound(program, why, `command -v ${program}`);
 }
 
 function resolveWindows(
@@ -139,7 +140,7 @@ function findWindows(
     const path = whole(program);
     // A file of another kind: said by its name, not as missing.
     if (facts.exists(path)) return path;
-    throw notFound(program, `${path} is no program`);
+    throw notFound(program, `${path} is no program`, `dir ${path}`);
   }
   const directories = (windowsVariable(env, "Path") ?? "")
     .split(";")
@@ -151,7 +152,8 @@ function findWindows(
       if (facts.exists(path)) return path;
     }
   }
-  throw notFound(program, `none of the ${directories.length} directories of PATH has it`);
+  const why = `none of the ${directories.length} directories of PATH has it`;
+  throw notFound(program, why, `where ${program}`);
 }
 
 /** Windows drops trailing dots and blanks, and takes what follows a colon for a stream of the file. */
@@ -206,8 +208,9 @@ function joinPath(directory: string, name: string, separator: string): string {
   return /[\\/]$/.test(directory) ? directory + clean : directory + separator + clean;
 }
 
-function notFound(program: string, why: string): McpError {
+/** @param look What shows a person whether it is there. */
+function notFound(program: string, why: string, look: string): McpError {
   return new McpError("command_not_found", `Cannot find ${program}: ${why}`, {
-    hints: ["check that it is installed for this user", "or name it by its full path"],
+    hints: [`see whether it is there and may be run: ${look}`, "or name it by its full path"],
   });
 }

@@ -131,6 +131,7 @@ class Bridge {
   readonly #pipeline: Pipeline;
   readonly #facts: Facts;
   readonly #held: HeldPassages;
+  readonly #failed = Promise.withResolvers<never>();
   readonly #stderr = new StderrTail();
   readonly #childOutput: Promise<void>;
   readonly #drained: Promise<unknown>;
@@ -151,9 +152,8 @@ class Bridge {
       interceptors,
       clock: options.clock,
     });
-    this.#held = new HeldPassages((error) =>
-      session.abort(error instanceof Error ? error : new Error(String(error)))
-    );
+    this.#held = new HeldPassages(this.#failed.reject);
+    this.#failed.promise.catch(() => {}); // run() throws it, if it still runs
     this.#childOutput = this.#readChild();
     this.#drained = Promise.allSettled([this.#childOutput, this.#readStderr()]);
   }
@@ -164,7 +164,12 @@ class Bridge {
    */
   async run(cut: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
-    const peerClosed = Promise.race([this.#readPeer(cut), this.#session.ended, aborted(cut)]);
+    const peerClosed = Promise.race([
+      this.#readPeer(cut),
+      this.#session.ended,
+      aborted(cut),
+      this.#failed.promise,
+    ]);
     const childEnded = Promise.race([this.#childOutput, this.#child.exited]);
     const first = await Promise.race([
       peerClosed.then(() => "peer" as const),

@@ -6,8 +6,10 @@
  * `{id, error: {code, message}}` back. Only the identity that runs the process may open it.
  */
 
+import type { Bytes } from "../bytes.ts";
 import { messageOf, TalosError } from "../errors.ts";
 import { printable } from "../log.ts";
+import { WireError } from "../wire/errors.ts";
 import { Fields } from "../wire/fields.ts";
 import { decode, encode, type MsgPackInput, type MsgPackValue } from "../wire/msgpack.ts";
 import { SessionError } from "./errors.ts";
@@ -23,6 +25,9 @@ export type ControlMethods = Readonly<
 
 const MAX_METHOD_BYTES = 64;
 const MAX_TEXT_CHARACTERS = 1024;
+
+/** The id of every request of {@link callControl}, which awaits each answer. */
+const REQUEST_ID = 1;
 
 /** Answers requests until the session ends. */
 export async function serveControl(session: Session, methods: ControlMethods): Promise<void> {
@@ -63,14 +68,25 @@ export async function callControl(
   method: string,
   params: MsgPackInput = null,
 ): Promise<MsgPackValue> {
-  await session.send(encode({ id: 1, method, params }));
+  await session.send(encode({ id: REQUEST_ID, method, params }));
   const message = await session.receive();
   if (message === null) {
     throw new SessionError("connection_lost", `The process ended before it answered ${method}`);
   }
-  const fields = new Fields(decode(message), "CONTROL");
-  const error = fields.optional("error", (name) => fields.map(name));
-  if (error === undefined) return fields.value("result");
-  const text = printable(error.str("message", { max: 4 * MAX_TEXT_CHARACTERS }));
-  throw new SessionError("service_failed", `The process cannot answer ${method}: ${text}`);
+  return resultOf(message, method);
+}
+
+/** Returns the result that an answer carries. Throws SessionError for an error, and for nonsense. */
+function resultOf(message: Bytes, method: string): MsgPackValue {
+  try {
+    const fields = new Fields(decode(message), "CONTROL");
+    fields.uint("id", { min: REQUEST_ID, max: REQUEST_ID });
+    const error = fields.optional("error", (name) => fields.map(name));
+    if (error === undefined) return fields.value("result");
+    const text = printable(error.str("message", { max: 4 * MAX_TEXT_CHARACTERS }));
+    throw new SessionError("service_failed", `The process cannot answer ${method}: ${text}`);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new SessionError("protocol", `The answer to ${method} is none`, { cause: error });
+  }
 }

@@ -28,7 +28,13 @@ export async function dial(options: DialOptions): Promise<Connection> {
     return await initiate(await options.connect(), options);
   } catch (error) {
     if (!(error instanceof SessionError) || error.code !== "clock") throw error;
-    if (error.skewMs === undefined || error.strict || options.strictClock === true) throw error;
+    if (error.skewMs === undefined) throw error;
+    if (options.strictClock === true) {
+      throw error.advise("or go on with the host's time: leave --strict-clock out");
+    }
+    if (error.strict) {
+      throw error.advise("the host insists on it: it was started with --strict-clock");
+    }
     warnOfSkew(options, error.skewMs);
     return await initiate(await options.connect(), { ...options, timeOffsetMs: error.skewMs });
   }

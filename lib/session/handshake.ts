@@ -21,7 +21,7 @@ import { HandshakeState } from "../noise/handshake_state.ts";
 import { handshakePattern } from "../noise/patterns.ts";
 import { TALOS_SUITE } from "../noise/suite.ts";
 import { TransportError } from "../transport/errors.ts";
-import type { Transport } from "../transport/transport.ts";
+import type { PathLabel, Transport } from "../transport/transport.ts";
 import { WireError } from "../wire/errors.ts";
 import { Label } from "../wire/labels.ts";
 import {
@@ -240,7 +240,7 @@ function clockError(skewMs: number, strict: boolean): SessionError {
         skewMs > 0
           ? "this machine's clock is behind the host's, or the host's is ahead"
           : "this machine's clock is ahead of the host's, or the host's is behind",
-        "set both clocks by the network: `timedatectl set-ntp true` on Linux",
+        "set both clocks by the network, on Linux: timedatectl set-ntp true",
       ],
     },
   );
@@ -285,28 +285,31 @@ async function guarded(
     if (late) {
       throw new SessionError(
         "handshake_timeout",
-        `No answer to the handshake within ${HANDSHAKE_TIMEOUT_MS / 1000} s`,
+        `No answer to the handshake from ${transport.path.remote} within ` +
+          `${HANDSHAKE_TIMEOUT_MS / 1000} s`,
         { cause: error },
       );
     }
-    throw translated(error);
+    throw translated(error, transport.path);
   }
 }
 
-function translated(error: unknown): unknown {
+function translated(error: unknown, { remote }: PathLabel): unknown {
   if (error instanceof NoiseError || error instanceof WireError || error instanceof CryptoError) {
-    return new SessionError("handshake_failed", "The handshake was altered or is for another key", {
-      cause: error,
-    });
+    return new SessionError(
+      "handshake_failed",
+      `The handshake with ${remote} was altered or is for another key`,
+      { cause: error },
+    );
   }
-  if (error instanceof TransportError) return goneDuringHandshake(error);
+  if (error instanceof TransportError) return goneDuringHandshake(remote, error);
   return error;
 }
 
-function goneDuringHandshake(cause?: unknown): SessionError {
+function goneDuringHandshake(remote: string, cause?: unknown): SessionError {
   return new SessionError(
     "handshake_failed",
-    "The other end closed the connection during the handshake",
+    `${remote} closed the connection during the handshake`,
     { cause },
   );
 }
@@ -343,7 +346,7 @@ class HandshakeStream {
   async readExactly(count: number): Promise<Bytes> {
     while (this.#length < count) {
       const read = await this.#transport.read(this.#buffer.subarray(this.#length));
-      if (read === null) throw goneDuringHandshake();
+      if (read === null) throw goneDuringHandshake(this.#transport.path.remote);
       this.#length += read;
     }
     const bytes = this.#buffer.slice(0, count);
@@ -372,7 +375,10 @@ class HandshakeStream {
         concat(head, await this.readExactly(PREFACE_BYTES - 2).catch(() => EMPTY)),
       );
       if (versions === null) {
-        throw new SessionError("not_talos", "What answers there does not speak Talos");
+        throw new SessionError(
+          "not_talos",
+          `What answers at ${this.#transport.path.remote} does not speak Talos`,
+        );
       }
       throw new SessionError(
         "version",

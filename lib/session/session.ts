@@ -344,7 +344,7 @@ export class Session implements AsyncDisposable {
         return this.#takeOpened(decodeOpened(frame.body));
       case "refused":
         return this.#fail(
-          refusal(decodeReason("refused", frame.body), this.#open.service, this.#connection),
+          refusal(decodeReason("refused", frame.body), this.#connection),
         );
       case "close":
         return this.#takeClose(decodeReason("close", frame.body));
@@ -502,10 +502,10 @@ const REFUSALS: ReadonlySet<string> = new Set<SessionErrorCode>([
   "busy",
 ]);
 
-function refusal({ code, reason }: ReasonBody, service: string, to: Connection): SessionError {
+function refusal({ code, reason }: ReasonBody, to: Connection): SessionError {
   const known = REFUSALS.has(code) ? code as SessionErrorCode : "protocol";
   return new SessionError(
     known,
-    `The host ${to.peer} (${describePath(to.path)}) refused service ${service}: ${reason}`,
+    `The host ${to.peer} (${describePath(to.path)}) refused: ${reason}`,
   );
 }

@@ -10,7 +10,7 @@ import type { Bytes } from "../bytes.ts";
 import { formatHostPort, type HostPort } from "../identity/host_port.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import { TransportError, type TransportErrorCode } from "./errors.ts";
+import { TransportError } from "./errors.ts";
 import type { PathLabel, Transport } from "./transport.ts";
 
 /** How long nothing is accepted after accepting failed: the reason rarely passes sooner. */
@@ -163,19 +163,38 @@ function broken(path: PathLabel, cause: unknown): TransportError {
 
 function connectError(address: HostPort, cause: unknown): TransportError {
   const at = formatHostPort(address);
-  const [code, state]: [TransportErrorCode, string] = cause instanceof Deno.errors.ConnectionRefused
-    ? ["refused", "nothing listens there (connection refused)"]
-    : /lookup|name or service|resolve|no such host|nodename/i.test(messageOf(cause))
-    ? ["name_unknown", "the name has no address"]
-    : cause instanceof DOMException || cause instanceof Deno.errors.TimedOut
-    ? ["unreachable", "no answer in time"]
-    : ["unreachable", messageOf(cause)];
+  const [code, state] = connectFailure(cause);
   return new TransportError(code, `Cannot connect to ${at}: ${state}`, { cause });
+}
+
+/**
+ * Returns what a failed attempt to connect means, and its state for a sentence. That a name has no address
+ * is only in the text, which is the system's own.
+ */
+export function connectFailure(
+  cause: unknown,
+): readonly [code: "refused" | "name_unknown" | "unreachable", state: string] {
+  const text = messageOf(cause);
+  if (cause instanceof Deno.errors.ConnectionRefused) {
+    return ["refused", "nothing listens there (connection refused)"];
+  }
+  if (/lookup|name or service|resolve|no such host|nodename/i.test(text)) {
+    return ["name_unknown", "the name has no address"];
+  }
+  return cause instanceof DOMException || cause instanceof Deno.errors.TimedOut
+    ? ["unreachable", "no answer in time"]
+    : ["unreachable", text];
 }
 
 function listenError(address: HostPort, cause: unknown): TransportError {
   const at = formatHostPort(address);
-  return cause instanceof Deno.errors.AddrInUse
-    ? new TransportError("port_taken", `Cannot listen on ${at}: the port is in use`, { cause })
-    : new TransportError("listen_failed", `Cannot listen on ${at}: ${messageOf(cause)}`, { cause });
+  if (cause instanceof Deno.errors.AddrInUse) {
+    return new TransportError("port_taken", `Cannot listen on ${at}: the port is in use`, {
+      cause,
+    });
+  }
+  const why = cause instanceof Deno.errors.AddrNotAvailable
+    ? "this machine has no such address"
+    : messageOf(cause);
+  return new TransportError("listen_failed", `Cannot listen on ${at}: ${why}`, { cause });
 }

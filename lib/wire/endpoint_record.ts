@@ -21,6 +21,7 @@ import {
   MAX_ENDPOINT_TTL_S,
   MAX_NAME_BYTES,
 } from "../limits.ts";
+import { printable } from "../log.ts";
 import { WireError } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { Label } from "./labels.ts";
@@ -109,7 +110,7 @@ export function openEndpointRecord(
       "service",
       () => parseServiceName(fields.str("service", { max: MAX_SERVICE_BYTES })),
     ),
-    name: fields.str("name", { max: MAX_NAME_BYTES }),
+    name: printable(fields.str("name", { max: MAX_NAME_BYTES })),
     instance: fields.bin("instance", INSTANCE_BYTES),
     addresses: fields.strings("addresses", {
       maxItems: MAX_ENDPOINT_ADDRESSES,
@@ -123,6 +124,8 @@ export function openEndpointRecord(
     ttlSeconds: fields.uint("ttl", { max: MAX_ENDPOINT_TTL_S }),
   };
   if (decoded.peer !== peer) throw invalid(`it is of ${decoded.peer}, not of ${peer}`);
+  const { min, max } = decoded;
+  if (min > max) throw invalid(`its versions are ${min} to ${max}`);
   return decoded;
 }
 

@@ -19,7 +19,11 @@ const TOOLS = [
   {
     name: "produce",
     description: "Returns a text of that many bytes.",
-    inputSchema: { type: "object", properties: { bytes: { type: "integer" } }, required: ["bytes"] },
+    inputSchema: {
+      type: "object",
+      properties: { bytes: { type: "integer" } },
+      required: ["bytes"],
+    },
   },
   {
     name: "swallow",

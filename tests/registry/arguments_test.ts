@@ -7,6 +7,9 @@ const DEFAULTS = {
   port: 8765,
   host: undefined,
   dataDir: undefined,
+  joinTokenFile: undefined,
+  httpPort: undefined,
+  httpHost: "127.0.0.1",
   json: false,
   verbose: false,
 } as const;
@@ -21,6 +24,9 @@ Deno.test("parseArguments() takes every option in both forms when it is given", 
     port: 0,
     host: "::1",
     dataDir: "/data",
+    joinTokenFile: "/token",
+    httpPort: 9100,
+    httpHost: "::1",
     json: true,
     verbose: true,
   };
@@ -32,13 +38,28 @@ Deno.test("parseArguments() takes every option in both forms when it is given", 
       "::1",
       "--data-dir",
       "/data",
+      "--join-token-file",
+      "/token",
+      "--http-port",
+      "9100",
+      "--http-host",
+      "::1",
       "--json",
       "--verbose",
     ]),
     expected,
   );
   assert.deepEqual(
-    parseArguments(["--port=0", "--host=::1", "--data-dir=/data", "--json", "--verbose"]),
+    parseArguments([
+      "--port=0",
+      "--host=::1",
+      "--data-dir=/data",
+      "--join-token-file=/token",
+      "--http-port=9100",
+      "--http-host=::1",
+      "--json",
+      "--verbose",
+    ]),
     expected,
   );
 });
@@ -52,7 +73,10 @@ Deno.test("parseArguments() wants help or the version when asked", () => {
 for (
   const [words, sentence] of [
     [["--prot", "1"], "Unknown option '--prot'"],
-    [["--join-token-file", "f"], "Unknown option '--join-token-file'"],
+    [["--join-token", "secret"], "Unknown option '--join-token'"],
+    [["--join-token-file", ""], "Cannot use --join-token-file: it is empty"],
+    [["--http-port", "x"], "Cannot use --http-port x: it is not 0 to 65535"],
+    [["--http-host="], "Cannot use --http-host: it is empty"],
     [["hello"], "Unexpected argument 'hello'"],
     [["--port"], "Option '--port <value>' argument missing"],
     [["--port", "70000"], "Cannot use --port 70000: it is not 0 to 65535"],
@@ -76,6 +100,11 @@ for (
   });
 }
 
-Deno.test("HELP says what is not built yet", () => {
-  assert.match(HELP, /directory, relay and mailbox are not built yet/);
+Deno.test("HELP names every option and every default", () => {
+  const options = ["port", "host", "data-dir", "join-token-file", "http-port", "http-host"];
+  for (const option of [...options, "json", "verbose", "version", "help"]) {
+    assert.ok(HELP.includes(`--${option}`), option);
+  }
+  assert.match(HELP, /default: 8765/);
+  assert.match(HELP, /default: 127\.0\.0\.1/);
 });

@@ -18,7 +18,7 @@ import type { ReplayBudget } from "../../lib/session/replay_budget.ts";
 import { Session } from "../../lib/session/session.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import type { Transport } from "../../lib/transport/transport.ts";
-import { decodeFrame, encodeDataHeader, type Frame } from "../../lib/wire/frames.ts";
+import { decodeFrame, encodeDataHeader, encodePing, type Frame } from "../../lib/wire/frames.ts";
 import { ConnectionKind } from "../../lib/wire/preface.ts";
 import { seededIdentity } from "../../scripts/seeded_identity.ts";
 import { SeededRandom } from "../../scripts/seeded_random.ts";
@@ -163,6 +163,18 @@ export async function nextFrame(channel: RecordChannel): Promise<Frame> {
     if (!await channel.fill()) assert.fail("the stream ended");
   }
 }
+
+/** Returns all frames that a session has sent so far: those before its answer to a PING. */
+export async function framesSoFar(channel: RecordChannel): Promise<Frame[]> {
+  channel.enqueue(encodePing("ping", PROBE));
+  const frames: Frame[] = [];
+  for (;;) {
+    const frame = await nextFrame(channel);
+    if (frame.type === "pong" && frame.token === PROBE) return frames;
+    frames.push(frame);
+  }
+}
+const PROBE = 0xabcdef01;
 
 /** Returns all frames that come until the stream ends. */
 export async function framesToEnd(channel: RecordChannel): Promise<Frame[]> {

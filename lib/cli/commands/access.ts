@@ -11,6 +11,9 @@ import { readWallet } from "../../identity/wallet_file.ts";
 import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { parseDuration } from "../duration.ts";
+import type { NextStep } from "../output.ts";
+
+const SEE_ACCESS: NextStep = { purpose: "see who may use what", command: "talos access list" };
 
 interface Target {
   readonly peer: PeerId;
@@ -48,12 +51,11 @@ export async function listAccessCommand(context: Context): Promise<void> {
         revoked_at: new Date(revokedAt).toISOString(),
       })),
     },
+    [
+      { purpose: "let a peer in", command: "talos access grant PEER[/SERVICE]" },
+      { purpose: "keep a peer out", command: "talos access revoke PEER[/SERVICE]" },
+    ],
   );
-  if (!context.output.json) {
-    context.output.line(
-      "next: talos access grant PEER[/SERVICE], talos access revoke PEER[/SERVICE]",
-    );
-  }
 }
 
 /** `talos access grant PEER[/SERVICE] [--expires 24h]`. Throws IdentityError. */
@@ -72,8 +74,8 @@ export async function grantAccessCommand(
   context.output.result(
     `allowed: ${peer} may use ${label(service)}${expiryText(expires, now)}`,
     { peer_id: peer, service: label(service), expires },
+    [SEE_ACCESS],
   );
-  if (!context.output.json) context.output.line("next: talos access list");
 }
 
 /** `talos access revoke PEER[/SERVICE]`. Throws IdentityError. */
@@ -82,10 +84,12 @@ export async function revokeAccessCommand(context: Context, target: string): Pro
   const revokedAt = context.clock.now();
   await updateAccess(context.paths, (access) => revoke(access, { peer, service, revokedAt }));
   context.output.result(
-    `revoked: ${peer} may not use ${label(service)}, whatever any flag says; its sessions end now`,
+    `revoked: ${peer} may not use ${
+      service === ALL_SERVICES ? "any service" : label(service)
+    }, whatever any flag says; its sessions end now`,
     { peer_id: peer, service: label(service) },
+    [SEE_ACCESS],
   );
-  if (!context.output.json) context.output.line("next: talos access list");
 }
 
 async function open({ paths }: Context): Promise<Database> {

@@ -22,8 +22,9 @@ export async function addContactCommand(
   const petname = parsePetname(name);
   const id = parsePeerId(peer);
   addContact(database, petname, id, context.clock.now());
-  context.output.result(`${petname} is ${id}`, { name: petname, peer_id: id });
-  if (!context.output.json) context.output.line(`next: talos mcp-connect ${petname}`);
+  context.output.result(`${petname} is ${id}`, { name: petname, peer_id: id }, [
+    { purpose: "use its MCP server", command: `talos mcp-connect ${petname}` },
+  ]);
 }
 
 /** `talos contacts list`. */
@@ -39,8 +40,8 @@ export async function listContactsCommand(context: Context): Promise<void> {
       peer_id: peer,
       added_at: new Date(addedAt).toISOString(),
     })),
+    [{ purpose: "give a peer a name", command: "talos contacts add NAME PEER-ID" }],
   );
-  if (!context.output.json) context.output.line("next: talos contacts add NAME PEER-ID");
 }
 
 /** `talos contacts rename OLD NEW`. Throws IdentityError. */
@@ -52,7 +53,9 @@ export async function renameContactCommand(
   using database = await open(context);
   const name = parsePetname(to);
   renameContact(database, parsePetname(from), name);
-  context.output.result(`${from} is ${name} now`, { name });
+  context.output.result(`${from} is ${name} now`, { name }, [
+    { purpose: "see all contacts", command: "talos contacts list" },
+  ]);
 }
 
 /** `talos contacts remove NAME`. Throws IdentityError. */
@@ -61,6 +64,5 @@ export async function removeContactCommand(context: Context, name: string): Prom
   removeContact(database, parsePetname(name));
   context.output.result(`${name} is no contact any more; its permissions are as they were`, {
     removed: name,
-  });
-  if (!context.output.json) context.output.line("next, see who may do what: talos access list");
+  }, [{ purpose: "see who may use what", command: "talos access list" }]);
 }

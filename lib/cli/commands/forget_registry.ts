@@ -15,8 +15,6 @@ export async function forgetRegistryCommand(context: Context, text: string): Pro
   context.output.result(
     forgotten ? `forgotten: the key of ${place}` : `no key of ${place} was pinned`,
     { registry: place, forgotten },
+    [{ purpose: "pin the key it has now", command: `talos register --server ${place}` }],
   );
-  if (!context.output.json) {
-    context.output.line(`next: talos register --server ${place} pins the key it has now`);
-  }
 }

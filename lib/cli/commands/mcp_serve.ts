@@ -1,17 +1,14 @@
 /** `talos mcp-serve`: shares MCP servers with those who may use them, until it is stopped. */
 
 import { hex } from "../../bytes.ts";
-import { interfaceAddresses, Publisher } from "../../discovery/publisher.ts";
-import { type Access, type Grant, mayOpen } from "../../identity/access.ts";
+import { type Access, ALL_SERVICES, type Grant, mayOpen } from "../../identity/access.ts";
 import { petnameOf } from "../../identity/contacts.ts";
 import { Database } from "../../identity/database.ts";
 import { ensureHome } from "../../identity/home.ts";
 import { formatHostPort } from "../../identity/host_port.ts";
-import type { LocalIdentity } from "../../identity/local_identity.ts";
 import { serviceLabel, type ServiceName } from "../../identity/names.ts";
 import { type PeerId, shortPeerId } from "../../identity/peer_id.ts";
 import { claimService } from "../../identity/run_files.ts";
-import type { Wallet } from "../../identity/wallet.ts";
 import { type AccessWatch, watchAccess } from "../../identity/watch_access.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES } from "../../limits.ts";
 import { Launcher } from "../../mcp/launcher.ts";
@@ -23,12 +20,8 @@ import { type Context, interactivePassphrase, openIdentity } from "../context.ts
 import { listenFrom } from "../listen.ts";
 import { useService } from "../next_steps.ts";
 import { knownPeer } from "../peer_argument.ts";
-import {
-  chooseRegistry,
-  isUnlisted,
-  type RegistryFlags,
-  registryOptions,
-} from "../registry_choice.ts";
+import { Registration } from "../registration.ts";
+import type { RegistryFlags } from "../registry_choice.ts";
 import { type SharedServer, type SharedServerOptions, sharedServers } from "../shared_servers.ts";
 
 /** The options of `talos mcp-serve`. */
@@ -67,6 +60,7 @@ export async function mcpServeCommand(
     log,
     onChange: (changed) => host.accessChanged(changed),
   });
+  await using registration = new Registration(context, options);
   await using host: McpHost = new McpHost({
     identity,
     instance,
@@ -78,31 +72,28 @@ export async function mcpServeCommand(
     flagGrants,
     access: access.current,
     nameOf: (peer) => petnameOf(database, peer),
+    control: registration.methods,
   });
   const serving = host.serve(listener);
   const { port } = listener.address;
-  const { host: address } = options;
-  claim.publish({ port, ...(address === undefined ? {} : { host: address }) });
+  const place = { port, ...(options.host === undefined ? {} : { host: options.host }) };
+  claim.publish(place);
+  const { name, peerId } = wallet;
+  await registration.begin({ identity, name, database, instance, services, ...place });
   warnOfRevoked(context, access, flagGrants);
-  announce(context, { wallet, services, port, host: address, peers, access: access.current });
-  await using _publisher = await publish(context, options, {
-    wallet,
-    identity,
-    database,
-    services,
-    instance,
-    port,
-  });
+  const registry = registration.place;
+  announce(context, { name, peerId, services, place, registry, peers, access: access.current });
   output.event({
     event: "ready",
     pid: Deno.pid,
-    peer_id: wallet.peerId,
+    peer_id: peerId,
     port,
     services: services.map(serviceLabel),
   });
   await Promise.race([stopSignal(context.os), serving]);
   log.info("stopping");
   listener.close();
+  await registration[Symbol.asyncDispose](); // before sessions end: their callers would come back here
 }
 
 function mcpServiceOf(
@@ -144,42 +135,43 @@ function warnOfRevoked(
   grants: readonly Grant[],
 ): void {
   for (const { peer, service } of grants) {
-    if (service === "*") continue;
+    if (service === ALL_SERVICES) continue;
     if (mayOpen(access.current, grants, peer, service, clock.now()).allowed) continue;
+    const label = serviceLabel(service);
+    const wholly = access.current.revocations.some((revocation) =>
+      revocation.peer === peer && revocation.service === ALL_SERVICES
+    );
     log.warn("--authorized-peer has no effect: access.json revokes this peer", {
       peer,
-      service: serviceLabel(service),
-      cure: `talos access grant ${peer}/${serviceLabel(service)}`,
+      service: label,
+      cure: `talos access grant ${peer}${wholly ? "" : `/${label}`}`,
     });
   }
 }
 
 interface Announcement {
-  readonly wallet: Wallet;
+  readonly name: string;
+  readonly peerId: PeerId;
   readonly services: readonly ServiceName[];
-  readonly port: number;
-  readonly host: string | undefined;
+  readonly place: { readonly port: number; readonly host?: string };
+  readonly registry: string | undefined;
   readonly peers: readonly PeerId[];
   readonly access: Access;
 }
 
 function announce(
   { output }: Context,
-  { wallet, services, port, host, peers, access }: Announcement,
+  { name, peerId, services, place, registry, peers, access }: Announcement,
 ): void {
   if (output.json) return;
-  const { name, peerId } = wallet;
+  const { host, port } = place;
   const labels = services.map(serviceLabel);
   const where = host === undefined ? `port ${port}` : formatHostPort({ host, port });
   output.say(`sharing ${labels.map((label) => `"${label}"`).join(", ")} as ${name} on ${where}`);
   output.say(`this peer: ${peerId}`);
   output.say(permittedText(peers, access));
   output.say("sandbox: none (a server can do whatever this user can)");
-  output.next(
-    labels.map((service) =>
-      useService({ peerId, service, port, ...(host === undefined ? {} : { host }) })
-    ),
-  );
+  output.next(labels.map((service) => useService({ peerId, service, registry, ...place })));
 }
 
 /** Says who may use what is shared. */
@@ -191,33 +183,4 @@ function permittedText(peers: readonly PeerId[], { grants }: Access): string {
   return allowed.length > 0
     ? `authorised: ${allowed.join(", ")}`
     : "nobody is authorised yet: talos access grant PEER-ID lets somebody in, at once";
-}
-
-interface Published {
-  readonly wallet: Wallet;
-  readonly identity: LocalIdentity;
-  readonly database: Database;
-  readonly services: readonly ServiceName[];
-  readonly instance: Awaited<ReturnType<typeof registryOptions>>["instance"];
-  readonly port: number;
-}
-
-/** Keeps the services known to the registry that somebody chose; without one, peers need our address. */
-async function publish(
-  context: Context,
-  options: McpServeOptions,
-  { wallet, identity, database, services, instance, port }: Published,
-): Promise<AsyncDisposable> {
-  const { address, chosenBy } = chooseRegistry(context, database, options);
-  if (chosenBy === "default") return { [Symbol.asyncDispose]: () => Promise.resolve() };
-  return new Publisher({
-    ...await registryOptions(context, identity, database, address, options),
-    instance,
-    name: wallet.name,
-    unlisted: isUnlisted(database),
-    services,
-    port,
-    interfaces: () => interfaceAddresses(context.log),
-    ...(options.host === undefined ? {} : { listenHost: options.host }),
-  });
 }

@@ -2,14 +2,15 @@
 
 import { formatRegistryAddress } from "../../discovery/registry_address.ts";
 import { RegistryClient } from "../../discovery/registry_client.ts";
-import { petnameOf } from "../../identity/contacts.ts";
+import { contacts } from "../../identity/contacts.ts";
 import { Database } from "../../identity/database.ts";
 import type { PeerId } from "../../identity/peer_id.ts";
 import { type ListedPeer, MAX_LIST_PAGE } from "../../wire/registry_messages.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
+import { USE_PEERS } from "../next_steps.ts";
 import { chooseRegistry, type RegistryFlags, registryOptions } from "../registry_choice.ts";
 
-/** The most peers that are listed; more are counted by the registry, not by us. */
+/** The most peers that are listed. */
 const MAX_LISTED = 10_000;
 
 /** Prints every listed peer with its whole Peer ID. Throws DiscoveryError, IdentityError. */
@@ -21,28 +22,30 @@ export async function peersCommand(context: Context, flags: RegistryFlags): Prom
   await using client = await RegistryClient.connect(
     await registryOptions(context, identity, database, address, flags),
   );
-  const listed = await allPeers(client);
-  const lines = listed.map((peer) =>
-    peerLine(peer, identity.peerId, petnameOf(database, peer.peer))
+  const { listed, more } = await allPeers(client);
+  const place = formatRegistryAddress({ host: address.host, port: address.port });
+  output.say(
+    `${listed.length}${more ? " and more" : ""} listed at ${place}; ` +
+      "the names are what peers call themselves",
   );
+  const petnames = new Map(contacts(database).map(({ peer, petname }) => [peer, petname]));
   output.result(
-    lines.length === 0 ? "nobody is listed" : lines.join("\n"),
+    listed.length === 0
+      ? "nobody is listed"
+      : listed.map((peer) => peerLine(peer, identity.peerId, petnames.get(peer.peer))).join("\n"),
     listed.map(({ peer, name, online, lastSeen, services }) => ({
       peer_id: peer,
       name,
       online,
       last_seen: new Date(lastSeen).toISOString(),
-      services,
-      contact: petnameOf(database, peer) ?? null,
+      services: services.map(label),
+      contact: petnames.get(peer) ?? null,
     })),
+    USE_PEERS,
   );
-  if (output.json) return;
-  const place = formatRegistryAddress({ host: address.host, port: address.port });
-  output.line(`${listed.length} listed at ${place}; names are what peers call themselves`);
-  output.line("next: talos contacts add NAME PEER-ID, talos mcp-connect PEER-ID");
 }
 
-async function allPeers(client: RegistryClient): Promise<ListedPeer[]> {
+async function allPeers(client: RegistryClient): Promise<{ listed: ListedPeer[]; more: boolean }> {
   const listed: ListedPeer[] = [];
   let after: PeerId | undefined;
   do {
@@ -50,7 +53,7 @@ async function allPeers(client: RegistryClient): Promise<ListedPeer[]> {
     listed.push(...page.peers);
     after = page.next;
   } while (after !== undefined && listed.length < MAX_LISTED);
-  return listed;
+  return { listed, more: after !== undefined };
 }
 
 function peerLine(
@@ -62,7 +65,16 @@ function peerLine(
     ...(peer === self ? ["this is you"] : []),
     ...(petname === undefined ? [] : [`your contact ${petname}`]),
   ];
-  const noted = notes.length === 0 ? "" : `  (${notes.join(", ")})`;
-  const served = services.length === 0 ? "" : `  ${services.join(", ")}`;
-  return `${peer}  ${online ? "online" : "away  "}  ${name}${served}${noted}`;
+  return [
+    peer,
+    online ? "online" : "away  ",
+    name,
+    ...(services.length === 0 ? [] : [services.map(label).join(", ")]),
+    ...(notes.length === 0 ? [] : [`(${notes.join(", ")})`]),
+  ].join("  ");
+}
+
+/** Returns a service as people type it: without `mcp/`. A newer peer may have another kind. */
+function label(service: string): string {
+  return service.replace(/^mcp\//, "");
 }

@@ -2,14 +2,19 @@
 
 import { formatRegistryAddress } from "../../discovery/registry_address.ts";
 import { RegistryClient } from "../../discovery/registry_client.ts";
+import { messageOf } from "../../errors.ts";
 import { Database } from "../../identity/database.ts";
+import type { LocalIdentity } from "../../identity/local_identity.ts";
+import { readRunFiles } from "../../identity/run_files.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
+import { REGISTERED } from "../next_steps.ts";
 import {
   chooseRegistry,
   type RegistryFlags,
   registryOptions,
   rememberRegistry,
 } from "../registry_choice.ts";
+import { askProcess } from "../running_process.ts";
 
 /** The options of `talos register`. */
 export interface RegisterOptions extends RegistryFlags {
@@ -28,13 +33,19 @@ export async function registerCommand(context: Context, options: RegisterOptions
     await registryOptions(context, identity, database, address, options),
   );
   await client.register(wallet.name, unlisted);
-  rememberRegistry(database, address, unlisted, options);
+  rememberRegistry(context, database, address, { ...options, unlisted });
+  const told = await tellProcesses(context, identity);
   const place = formatRegistryAddress({ host: address.host, port: address.port });
+  const { observed } = client.hello;
   output.result(
     [
-      `Registered: ${wallet.name} (${identity.peerId})${unlisted ? ", unlisted" : ""}`,
+      `Registered: ${wallet.name}${unlisted ? ", unlisted" : ""}`,
+      `Peer ID:    ${identity.peerId}`,
       `Registry:   ${place}, key ${client.registry}`,
-      `Seen as:    ${client.hello.observed}`,
+      `Seen as:    ${observed}`,
+      ...(told.length === 0
+        ? []
+        : [`Told:       ${told.map((pid) => `process ${pid}`).join(", ")}`]),
     ].join("\n"),
     {
       peer_id: identity.peerId,
@@ -42,11 +53,26 @@ export async function registerCommand(context: Context, options: RegisterOptions
       unlisted,
       registry: place,
       registry_key: client.registry,
-      observed: client.hello.observed,
+      observed,
       skew_ms: client.skewMs,
+      told,
     },
+    REGISTERED,
   );
-  if (output.json) return;
-  output.line("next, who else is there:    talos peers");
-  output.line('or share an MCP server:     talos mcp-serve --authorized-peer <ID> --command "…"');
+}
+
+/** Lets the services that run here publish themselves anew. Returns the ids of their processes. */
+async function tellProcesses(context: Context, identity: LocalIdentity): Promise<number[]> {
+  const running = readRunFiles(context.paths).filter(({ port }) => port !== 0);
+  const told = await Promise.all(running.map(async (run) => {
+    try {
+      await askProcess(context, identity, run, "register");
+      return [run.pid];
+    } catch (error) {
+      const why = messageOf(error);
+      context.log.warn("a service that runs here was not told", { pid: run.pid, why });
+      return [];
+    }
+  }));
+  return told.flat();
 }

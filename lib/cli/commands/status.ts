@@ -1,6 +1,7 @@
 /** `talos status`: who this is, and what runs here. Bare `talos`: the same, and where to begin. */
 
 import { messageOf } from "../../errors.ts";
+import { Database } from "../../identity/database.ts";
 import { IdentityError } from "../../identity/errors.ts";
 import { formerHomeNotice } from "../../identity/home.ts";
 import { LocalIdentity } from "../../identity/local_identity.ts";
@@ -12,6 +13,12 @@ import { Fields } from "../../wire/fields.ts";
 import { type Context, unattendedPassphrase } from "../context.ts";
 import { MAKE_IDENTITY, SHARE_OR_USE, useService } from "../next_steps.ts";
 import type { NextStep } from "../output.ts";
+import {
+  type RegistrationStatus,
+  registrationStatusOf,
+  registrationText,
+} from "../registration.ts";
+import { registryLines, registryStatus } from "../registry_status.ts";
 import { askProcess } from "../running_process.ts";
 
 /** A session of a running process. */
@@ -30,6 +37,8 @@ interface ProcessStatus {
   readonly services: readonly string[];
   /** Null when the process did not answer, or could not be asked. */
   readonly sessions: readonly SessionStatus[] | null;
+  /** How it stands with its registry; absent when it did not say. */
+  readonly registration?: RegistrationStatus;
 }
 
 const MAX_SESSIONS = 65_536;
@@ -66,21 +75,24 @@ async function report(context: Context, wallet: Wallet | LockedWallet): Promise<
   const { output, paths } = context;
   const locked = wallet instanceof LockedWallet;
   const identity = await identityOf(context, wallet);
-  const processes = await Promise.all(
-    readRunFiles(paths).map((run) => processStatus(context, identity, run)),
-  );
+  using database = new Database(paths, wallet.peerId);
+  const [registry, processes] = await Promise.all([
+    registryStatus(context, identity, database),
+    Promise.all(readRunFiles(paths).map((run) => processStatus(context, identity, run))),
+  ]);
   const lines = [
     `Name:     ${wallet.name}`,
     `Peer ID:  ${wallet.peerId}`,
     `Home:     ${paths.home}`,
     `Wallet:   ${locked ? "sealed under a passphrase" : "not sealed under a passphrase"}`,
+    ...registryLines(registry),
     ...(processes.length === 0
       ? ["Services: none runs here"]
       : processes.flatMap((process) => processLines(process, identity === null))),
   ];
   output.result(
     lines.join("\n"),
-    { peer_id: wallet.peerId, name: wallet.name, home: paths.home, locked, processes },
+    { peer_id: wallet.peerId, name: wallet.name, home: paths.home, locked, registry, processes },
     processes.length === 0 ? SHARE_OR_USE : useSteps(wallet.peerId, processes),
   );
 }
@@ -101,13 +113,15 @@ async function identityOf(
 }
 
 function useSteps(peerId: string, processes: readonly ProcessStatus[]): NextStep[] {
-  return processes.flatMap(({ services, ...place }) =>
-    place.port === 0 ? [] : services.map((service) => useService({ peerId, service, ...place }))
-  );
+  return processes.flatMap(({ services, registration, ...place }) => {
+    if (place.port === 0) return [];
+    const registry = registration?.state === "published" ? registration.registry : undefined;
+    return services.map((service) => useService({ peerId, service, registry, ...place }));
+  });
 }
 
 function processLines(
-  { pid, port, host, services, sessions }: ProcessStatus,
+  { pid, port, host, services, sessions, registration }: ProcessStatus,
   locked: boolean,
 ): string[] {
   const names = services.join(", ");
@@ -119,6 +133,9 @@ function processLines(
     : "does not answer";
   return [
     `Service:  ${names} on ${at}, process ${pid}, ${state}`,
+    ...(registration === undefined || registration.state === "none"
+      ? []
+      : [`  ${registrationText(registration)}`]),
     ...(sessions ?? []).map(({ peer, service, path, since }) =>
       `  ${peer} uses ${service} (${path}) since ${since}`
     ),
@@ -139,8 +156,15 @@ async function processStatus(
   };
   if (identity === null || port === 0) return { ...facts, sessions: null };
   try {
-    const status = new Fields(await askProcess(context, identity, run, "status"), "STATUS");
-    return { ...facts, sessions: sessionsOf(status) };
+    const [status, registration] = await Promise.all([
+      askProcess(context, identity, run, "status"),
+      askProcess(context, identity, run, "registration"),
+    ]);
+    return {
+      ...facts,
+      sessions: sessionsOf(new Fields(status, "STATUS")),
+      registration: registrationStatusOf(registration),
+    };
   } catch (error) {
     context.log.debug("a process does not answer", { pid, why: messageOf(error) });
     return { ...facts, sessions: null };

@@ -42,19 +42,22 @@ export class Recording<Message extends object> implements Transcript {
     };
     let taker = transport.onmessage;
     let taking = false;
-    // A client may read this property, put a function of its own in its place, and call what it read.
-    const take = (message: Message) => {
-      if (taking) return taker?.(message);
+    const deliver = (to: (message: Message) => void, message: Message) => {
+      // A client may put a function in this place that calls the one it found there.
+      if (taking) return to(message);
       taking = true;
       try {
         this.#record(message);
-        taker?.(message);
+        to(message);
       } finally {
         taking = false;
       }
     };
     Object.defineProperty(transport, "onmessage", {
-      get: () => taker === undefined ? undefined : take,
+      get: () => {
+        const to = taker;
+        return to === undefined ? undefined : (message: Message) => deliver(to, message);
+      },
       set: (next: typeof taker) => {
         taker = next;
       },

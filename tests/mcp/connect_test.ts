@@ -1,0 +1,612 @@
+import assert from "node:assert/strict";
+
+import { fromUtf8, utf8 } from "../../lib/bytes.ts";
+import { createLog } from "../../lib/log.ts";
+import { connectAgent, type ConnectOptions } from "../../lib/mcp/connect.ts";
+import type { Interceptor, Passing, Verdict } from "../../lib/mcp/pipeline.ts";
+import { SessionError } from "../../lib/session/errors.ts";
+import type { Session } from "../../lib/session/session.ts";
+import { TransportError } from "../../lib/transport/errors.ts";
+import { encodeReason } from "../../lib/session/bodies.ts";
+import { FakeClock, turn } from "../session/fake_clock.ts";
+import { isSettled, rawHost, sessionPair } from "../session/peers.ts";
+import { FakeAgent } from "./fake_agent.ts";
+
+const MAX_MESSAGE = 65_536;
+
+/** A connection of a fake agent, and everything a test looks at. */
+interface Connected {
+  readonly agent: FakeAgent;
+  readonly clock: FakeClock;
+  /** Resolves with what `connectAgent` threw, or undefined. */
+  readonly done: Promise<unknown>;
+  readonly log: string[];
+}
+
+function connect(
+  openSession: (clock: FakeClock) => Promise<Session>,
+  options: Partial<Pick<ConnectOptions, "waitForRequest" | "interceptors" | "maxMessage">> = {},
+): Connected {
+  const agent = new FakeAgent();
+  const clock = new FakeClock();
+  const log: string[] = [];
+  const done = connectAgent({
+    agent,
+    clock,
+    openSession: () => openSession(clock),
+    waitForRequest: true,
+    interceptors: [],
+    maxMessage: MAX_MESSAGE,
+    log: createLog({ write: (line) => log.push(line), level: "debug", json: false, now: () => 0 }),
+    ...options,
+  }).then(() => undefined, (error: unknown) => error);
+  return { agent, clock, done, log };
+}
+
+/** A connection whose host is there at once. */
+async function connectedPair(
+  options: Parameters<typeof connect>[1] = {},
+  opened: { readonly maxMessage?: number } = {},
+): Promise<Connected & { readonly host: Session; readonly session: Session }> {
+  const pair = Promise.withResolvers<readonly [Session, Session]>();
+  const connected = connect(async (clock) => {
+    const sessions = await sessionPair({ clock, opened });
+    pair.resolve(sessions);
+    return sessions[0];
+  }, options);
+  const [session, host] = await pair.promise;
+  await turn();
+  return { ...connected, session, host };
+}
+
+function request(id: number | string, method = "tools/call", params: unknown = { name: "t" }) {
+  return JSON.stringify({ jsonrpc: "2.0", id, method, params });
+}
+
+function response(id: number | string, result: unknown = {}): string {
+  return JSON.stringify({ jsonrpc: "2.0", id, result });
+}
+
+async function hears(host: Session): Promise<string> {
+  const message = await host.receive();
+  assert.ok(message !== null, "the session was closed");
+  return fromUtf8(message);
+}
+
+async function says(host: Session, text: string): Promise<void> {
+  await host.send(utf8(text));
+  await turn();
+}
+
+/** Ends a session as a host does whose log says why. */
+async function ends(host: Session, code: string, reason: string): Promise<void> {
+  await host.close({ code, reason });
+}
+
+function refused(): TransportError {
+  return new TransportError("refused", "Cannot connect: nothing listens there");
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof SessionError || error instanceof TransportError ? error.code : undefined;
+}
+
+Deno.test("connectAgent() passes the very bytes on, in both directions", async () => {
+  const { agent, host, done } = await connectedPair();
+  const odd = ' {"id":1.0e0, "method" :"x\\u0079" ,"jsonrpc":"2.0","params":{"n":1e400}}';
+  await agent.say(odd, '{"jsonrpc":"2.0","method":"notifications/initialized"}');
+  assert.equal(await hears(host), odd);
+  assert.equal(await hears(host), '{"jsonrpc":"2.0","method":"notifications/initialized"}');
+  const answer = '{"result" : {"\\u00e9":"\ud83d\ude00"},"jsonrpc":"2.0","id":1}';
+  await says(host, answer);
+  await says(host, request("s1", "roots/list"));
+  assert.deepEqual(agent.heard, [answer, request("s1", "roots/list")]);
+  await agent.say(response("s1"));
+  assert.equal(await hears(host), response("s1"));
+  await agent.close();
+  assert.equal(await host.receive(), null);
+  assert.deepEqual(host.closeReason, { code: "done", reason: "" });
+  await host.close();
+  assert.equal(await done, undefined);
+});
+
+Deno.test("connectAgent() keeps its own copy of a line when the chunk's buffer is used again", async () => {
+  const { agent, host, done } = await connectedPair();
+  await agent.say(request(1), request(2), request(3));
+  assert.deepEqual([await hears(host), await hears(host), await hears(host)], [
+    request(1),
+    request(2),
+    request(3),
+  ]);
+  await agent.close();
+  await host.close();
+  await done;
+});
+
+// Reaching the host
+
+Deno.test("connectAgent() tries again, ever more slowly, when the host is not there yet", async () => {
+  const attempts: number[] = [];
+  let host: Session | undefined;
+  const { agent, clock, done, log } = connect(async (clock) => {
+    attempts.push(clock.monotonic());
+    if (attempts.length < 12) throw refused();
+    const [session, far] = await sessionPair({ clock });
+    host = far;
+    return session;
+  });
+  await clock.advance(15_000);
+  await agent.say(request(1));
+  await clock.advance(15_000);
+  assert.deepEqual(
+    attempts,
+    [0, 50, 150, 350, 750, 1550, 3150, 6350, 11350, 16350, 21350, 26350],
+    "50 ms, then twice as long each time, up to 5 s",
+  );
+  assert.equal(
+    log[0],
+    "talos: warning: Cannot connect: nothing listens there; trying again attempt=1 wait_ms=50",
+  );
+  assert.equal(await hears(host!), request(1));
+  await says(host!, response(1));
+  assert.deepEqual(agent.heard, [response(1)]);
+  await agent.close();
+  await host!.close();
+  assert.equal(await done, undefined);
+  assert.equal(clock.timers, 0);
+});
+
+Deno.test("connectAgent() answers the waiting calls when the host is not there within 50 s", async () => {
+  const { agent, clock, done } = connect(() => Promise.reject(refused()));
+  await clock.advance(120_000);
+  assert.ok(!await isSettled(done), "the agent has asked for nothing yet");
+  await agent.say(request(1));
+  await clock.advance(10_000);
+  await agent.say(request("b"), '{"jsonrpc":"2.0","method":"notifications/x"}');
+  await clock.advance(39_000);
+  assert.deepEqual(agent.heard, []);
+  await clock.advance(2_000);
+  assert.equal(codeOf(await done), "refused");
+  assert.deepEqual(
+    agent.messages.map(({ id, error }) => [id, error.code, error.data.talos, error.data.run]),
+    [[1, -32005, "unreachable", "no"], ["b", -32005, "unreachable", "no"]],
+  );
+  assert.equal(
+    agent.messages[0].error.message,
+    "Cannot connect: nothing listens there; the call was not run",
+  );
+  assert.equal(clock.timers, 0);
+});
+
+Deno.test("connectAgent() gives up after 50 s when an attempt never ends", async () => {
+  const opening = Promise.withResolvers<Session>();
+  const { agent, clock, done } = connect(() => opening.promise);
+  await agent.say(request(1));
+  await clock.advance(50_001);
+  assert.equal(codeOf(await done), "handshake_timeout");
+  assert.equal(agent.messages[0].error.data.talos, "unreachable");
+  const [late, host] = await sessionPair({ clock });
+  opening.resolve(late);
+  await late.ended;
+  await host.ended;
+});
+
+Deno.test("connectAgent() answers the first request at once when waiting cannot cure the failure", async () => {
+  for (const code of ["unauthorized", "handshake_failed", "clock", "unknown_service"] as const) {
+    const { agent, clock, done } = connect(() => Promise.reject(new SessionError(code, "No")));
+    await clock.advance(20_000);
+    assert.ok(!await isSettled(done), "kept for the first request");
+    await agent.say('{"jsonrpc":"2.0","method":"notifications/x"}');
+    assert.ok(!await isSettled(done), "a notification waits for nothing");
+    await agent.say(request(7, "initialize"));
+    assert.equal(codeOf(await done), code);
+    assert.deepEqual(agent.messages.map(({ id }) => id), [7]);
+    assert.equal(agent.messages[0].error.data.code, code);
+    assert.equal(clock.timers, 0);
+  }
+});
+
+Deno.test("connectAgent() throws at once when a person types and the failure cannot be cured", async () => {
+  const { done, agent } = connect(() => Promise.reject(new SessionError("unauthorized", "No")), {
+    waitForRequest: false,
+  });
+  assert.equal(codeOf(await done), "unauthorized");
+  assert.deepEqual(agent.heard, []);
+});
+
+Deno.test("connectAgent() throws when the agent leaves without asking and the host cannot be reached", async () => {
+  const { agent, done } = connect(() => Promise.reject(new SessionError("unauthorized", "No")));
+  await agent.close();
+  assert.equal(codeOf(await done), "unauthorized");
+});
+
+Deno.test("connectAgent() waits 50 s for a request when there is a failure to tell, and no longer", async () => {
+  const { clock, done } = connect(() => Promise.reject(new SessionError("clock", "No")));
+  await clock.advance(49_999);
+  assert.ok(!await isSettled(done));
+  await clock.advance(2);
+  assert.equal(codeOf(await done), "clock");
+});
+
+Deno.test("connectAgent() tells the first request when the host refused before it came", async () => {
+  const peer = Promise.withResolvers<Awaited<ReturnType<typeof rawHost>>>();
+  const { agent, done, clock } = connect(async (clock) => {
+    const raw = await rawHost({ clock });
+    peer.resolve(raw);
+    return raw.session;
+  });
+  const { channel } = await peer.promise;
+  channel.enqueue(encodeReason("refused", { code: "unauthorized", reason: "not you" }));
+  await clock.advance(5_000);
+  assert.ok(!await isSettled(done));
+  await agent.say(request(1));
+  assert.equal(codeOf(await done), "unauthorized");
+  assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.data.talos, error.data.run]), [
+    [1, "unauthorized", "no"],
+  ]);
+});
+
+Deno.test("connectAgent() says that a call was not run when it rode behind a refused OPEN", async () => {
+  const peer = Promise.withResolvers<Awaited<ReturnType<typeof rawHost>>>();
+  const { agent, done } = connect(async (clock) => {
+    const raw = await rawHost({ clock });
+    peer.resolve(raw);
+    return raw.session;
+  });
+  const { channel } = await peer.promise;
+  await agent.say(request(1));
+  channel.enqueue(encodeReason("refused", { code: "busy", reason: "four run" }));
+  assert.equal(codeOf(await done), "busy");
+  assert.deepEqual(agent.messages.map(({ error }) => [error.data.talos, error.data.run]), [
+    ["busy", "no"],
+  ]);
+});
+
+// The agent leaves
+
+Deno.test("connectAgent() ends at once when the agent leaves while dialling and waits for nothing", async () => {
+  const opening = Promise.withResolvers<Session>();
+  const { agent, clock, done } = connect(() => opening.promise);
+  await agent.close();
+  assert.equal(await done, undefined);
+  const [late, host] = await sessionPair({ clock });
+  opening.resolve(late);
+  await late.ended;
+  await host.ended;
+  assert.equal(clock.timers, 0);
+});
+
+Deno.test("connectAgent() ends when the agent leaves between two attempts", async () => {
+  const { agent, clock, done } = connect(() => Promise.reject(refused()));
+  await clock.advance(10_000);
+  await agent.close();
+  assert.equal(await done, undefined);
+  assert.equal(clock.timers, 0);
+});
+
+Deno.test("connectAgent() still answers what an agent asked that has closed its end", async () => {
+  const opening = Promise.withResolvers<Session>();
+  const { agent, clock, done } = connect(() => opening.promise);
+  await agent.say(request(1), request(2));
+  await agent.close();
+  await clock.advance(300);
+  const [session, host] = await sessionPair({ clock });
+  opening.resolve(session);
+  assert.equal(await hears(host), request(1));
+  assert.equal(await hears(host), request(2));
+  await says(host, response(2));
+  assert.ok(!await isSettled(done));
+  await clock.advance(300);
+  await says(host, response(1));
+  assert.equal(await host.receive(), null, "closed as soon as all was answered");
+  await host.close();
+  assert.equal(await done, undefined);
+  assert.deepEqual(agent.heard, [response(2), response(1)]);
+  assert.equal(clock.timers, 0);
+});
+
+Deno.test("connectAgent() is gone within a second when the agent leaves and no answer comes", async () => {
+  const { agent, clock, host, done } = await connectedPair();
+  await agent.say(request(1));
+  await agent.close();
+  await clock.advance(850);
+  assert.equal(await done, undefined);
+  assert.equal(await hears(host), request(1));
+  assert.equal(await host.receive(), null, "the host was told that it is over");
+  assert.equal(clock.timers, 0);
+});
+
+Deno.test("connectAgent() answers a one-shot with the failure when the host is not there", async () => {
+  const { agent, clock, done } = connect(() => Promise.reject(refused()));
+  await agent.say(request(1));
+  await agent.close();
+  await clock.advance(751);
+  assert.equal(codeOf(await done), "refused");
+  assert.equal(agent.messages[0].error.data.talos, "unreachable");
+});
+
+Deno.test("connectAgent() takes an agent that no longer reads for one that left", async () => {
+  const { agent, host, done } = await connectedPair();
+  await agent.say(request(1));
+  agent.stopReading();
+  await says(host, response(1));
+  assert.equal(await hears(host), request(1));
+  assert.equal(await host.receive(), null);
+  await host.close();
+  assert.equal(await done, undefined);
+});
+
+// The host ends it
+
+Deno.test("connectAgent() answers every waiting call once when the host ends the session, and says why", async () => {
+  const cases = [
+    ["unauthorized", "unauthorized", -32006],
+    ["child_exited", "child_exited", -32011],
+    ["host_stopped", "connection_lost_outcome_unknown", -32015],
+    ["done", "connection_lost_outcome_unknown", -32015],
+  ] as const;
+  for (const [code, name, number] of cases) {
+    const { agent, host, session, done } = await connectedPair();
+    await agent.say(request(1), request("b"));
+    await says(host, response(1));
+    await ends(host, code, "so it is");
+    const error = await done;
+    assert.ok(error instanceof SessionError);
+    assert.equal(
+      error.message,
+      `The host ${session.connection.peer} ended the session: so it is`,
+    );
+    assert.equal(agent.heard.length, 2, code);
+    const { id, error: said } = agent.messages[1];
+    assert.deepEqual([id, said.code, said.data.talos, said.data.run, said.data.path], [
+      "b",
+      number,
+      name,
+      "unknown",
+      "memory memory",
+    ]);
+  }
+});
+
+Deno.test("connectAgent() returns when the host ends in order and nobody waits", async () => {
+  const { host, done } = await connectedPair();
+  await host.close();
+  assert.equal(await done, undefined);
+});
+
+Deno.test("connectAgent() keeps the reason for the first request when the session ends before it", async () => {
+  const { agent, host, done } = await connectedPair();
+  await ends(host, "child_exited", "The MCP server ended (exit status 3); it said: no such file");
+  assert.ok(!await isSettled(done));
+  await agent.say(request(1, "initialize"));
+  assert.equal(codeOf(await done), "service_failed");
+  assert.match(agent.messages[0].error.message, /it said: no such file; the call was not run$/);
+});
+
+// The connection is lost
+
+Deno.test("connectAgent() tells sent calls from unsent ones when the connection is lost", async () => {
+  const { agent, host, done } = await connectedPair({}, { maxMessage: MAX_MESSAGE });
+  await agent.say(request("init", "initialize"));
+  await says(host, response("init", { protocolVersion: "2025-03-26" }));
+  agent.heard.length = 0;
+  // The host takes nothing more from its window, so that what exceeds it stays here.
+  await agent.say(request("sent"));
+  for (let id = 0; id < 40; id++) await agent.say(request(id, "m", { x: "x".repeat(60_000) }));
+  await agent.say(`[${request("x")},${request("y")}]`);
+  host.abort(new Error("the cable"));
+  assert.equal(codeOf(await done), "connection_lost");
+  const outcomes = new Map(agent.messages.map(({ id, error }) => [id, error.data.talos]));
+  assert.equal(agent.heard.length, 43, "each once");
+  assert.equal(outcomes.size, 43);
+  assert.equal(outcomes.get("sent"), "connection_lost_outcome_unknown");
+  assert.equal(outcomes.get(0), "connection_lost_outcome_unknown");
+  assert.equal(outcomes.get("y"), "connection_lost_not_run");
+  const states = [...outcomes.values()];
+  const first = states.indexOf("connection_lost_not_run");
+  assert.ok(first > 10, `${first} were sent`);
+  assert.ok(states.slice(first).every((state) => state === "connection_lost_not_run"));
+});
+
+Deno.test("connectAgent() says that calls were not run when they waited for OPENED", async () => {
+  const opening = Promise.withResolvers<Session>();
+  const { agent, clock, done } = connect(() => opening.promise);
+  const { session } = await rawHost({ clock });
+  opening.resolve(session);
+  await agent.say(request("a", "m", { x: "x".repeat(4000) }), request("b"));
+  session.abort(new SessionError("connection_lost", "Lost the connection"));
+  await done;
+  assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.data.run]), [
+    ["a", "no"],
+    ["b", "no"],
+  ]);
+});
+
+Deno.test("connectAgent() still hands on what had arrived when the connection is lost", async () => {
+  const { agent, host, done } = await connectedPair();
+  const gate = Promise.withResolvers<void>();
+  await agent.say(request(1), request(2), request(3));
+  agent.blocked = gate.promise;
+  await says(host, response(1));
+  await says(host, response(2));
+  host.abort(new Error("the cable"));
+  await turn();
+  gate.resolve();
+  assert.equal(codeOf(await done), "connection_lost");
+  assert.deepEqual(agent.messages.map(({ id, error }) => [id, error?.data.talos]), [
+    [1, undefined],
+    [2, undefined],
+    [3, "connection_lost_outcome_unknown"],
+  ]);
+});
+
+Deno.test("connectAgent() answers no cancelled call when the connection is lost", async () => {
+  const { agent, host, done } = await connectedPair();
+  await agent.say(
+    request(1),
+    '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}',
+  );
+  host.abort(new Error("the cable"));
+  await done;
+  assert.deepEqual(agent.heard, []);
+});
+
+// Sizes
+
+Deno.test("connectAgent() fails one request alone when it is longer than we take", async () => {
+  const { agent, host, done } = await connectedPair();
+  await agent.say(request(1, "m", { x: "x".repeat(MAX_MESSAGE) }), request(2));
+  assert.equal(await hears(host), request(2));
+  assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.code, error.data]), [[
+    1,
+    -32012,
+    {
+      talos: "message_too_large",
+      bytes: 65_591,
+      limit: 65_536,
+    },
+  ]]);
+  await agent.close();
+  await host.close();
+  await done;
+});
+
+Deno.test("connectAgent() fails one message alone when it is longer than the host takes", async () => {
+  const { agent, host, done } = await connectedPair({}, { maxMessage: 4000 });
+  await says(host, request("s", "sampling/createMessage"));
+  await agent.say(
+    request(1, "m", { x: "x".repeat(4000) }),
+    response("s", "y".repeat(4000)),
+    request(2),
+  );
+  const { id, error } = JSON.parse(await hears(host));
+  assert.deepEqual([id, error.data.talos], ["s", "message_too_large"], "the server is told");
+  assert.equal(await hears(host), request(2));
+  assert.equal(agent.messages[1].id, 1);
+  assert.equal(agent.messages[1].error.data.limit, 4000);
+  await says(host, response(2));
+  assert.equal(agent.heard.at(-1), response(2), "the session lives on");
+  await agent.close();
+  await host.close();
+  await done;
+});
+
+Deno.test("connectAgent() fails a first message alone when the host turns out to take less", async () => {
+  const pair = Promise.withResolvers<readonly [Session, Session]>();
+  const opening = Promise.withResolvers<void>();
+  const { agent, done } = connect(async (clock) => {
+    await opening.promise;
+    const sessions = await sessionPair({ clock, opened: { maxMessage: 4000 } });
+    pair.resolve(sessions);
+    return sessions[0];
+  });
+  await agent.say(request(1, "m", { x: "x".repeat(10_000) }), request(2));
+  opening.resolve();
+  const [, host] = await pair.promise;
+  assert.equal(await hears(host), request(2));
+  assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.data.talos]), [
+    [1, "message_too_large"],
+  ]);
+  await agent.close();
+  await host.close();
+  await done;
+});
+
+Deno.test("connectAgent() stops reading the agent when too much waits to be sent", async () => {
+  const opening = Promise.withResolvers<Session>();
+  const { agent, clock, done } = connect(() => opening.promise);
+  const big = "x".repeat(60_000);
+  for (let id = 0; id < 40; id++) await agent.say(request(id, "m", { x: big }));
+  const { reads } = agent;
+  assert.ok(reads < 25, `${reads} chunks were read`);
+  await turn();
+  assert.equal(agent.reads, reads);
+  const [session, host] = await sessionPair({ clock });
+  opening.resolve(session);
+  for (let id = 0; id < 40; id++) assert.equal(await hears(host), request(id, "m", { x: big }));
+  await agent.close();
+  for (let id = 0; id < 40; id++) await says(host, response(id));
+  await host.close();
+  assert.equal(await done, undefined);
+  assert.equal(agent.heard.length, 40, "back-pressure, never loss");
+});
+
+// Interceptors
+
+function intercepting(decide: (passing: Passing) => Verdict): Interceptor {
+  return { name: "fake", intercept: decide };
+}
+
+Deno.test("connectAgent() asks its interceptors about both directions", async () => {
+  const seen: string[] = [];
+  const { agent, host, done } = await connectedPair({
+    interceptors: [intercepting(({ direction, message }) => {
+      seen.push(`${direction} ${message.kind}`);
+      return { action: "forward" };
+    })],
+  });
+  await agent.say(request(1));
+  await hears(host);
+  await says(host, response(1));
+  await says(host, '{"jsonrpc":"2.0","method":"notifications/message"}');
+  assert.deepEqual(seen, ["to_server request", "to_agent response", "to_agent notification"]);
+  await agent.close();
+  await host.close();
+  await done;
+});
+
+Deno.test("connectAgent() says that a call was not run when an interceptor held it back", async () => {
+  const { agent, host, done, clock } = await connectedPair({
+    interceptors: [intercepting(() => ({ action: "hold", until: new Promise(() => {}) }))],
+  });
+  await agent.say(request(1));
+  host.abort(new Error("the cable"));
+  await clock.advance(1000);
+  await done;
+  assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.data.talos]), [
+    [1, "connection_lost_not_run"],
+  ]);
+});
+
+Deno.test("connectAgent() waits for a held reply when the host ends the session meanwhile", async () => {
+  const decision = Promise.withResolvers<Verdict>();
+  const { agent, host, done, clock } = await connectedPair({
+    interceptors: [
+      intercepting(({ message }) =>
+        message.kind === "response"
+          ? { action: "hold", until: decision.promise }
+          : { action: "forward" }
+      ),
+    ],
+  });
+  await agent.say(request(1), request(2));
+  await says(host, response(1));
+  await ends(host, "host_stopped", "stopped");
+  await clock.advance(100);
+  decision.resolve({ action: "forward" });
+  await done;
+  assert.deepEqual(agent.messages.map(({ id, error }) => [id, error?.data.talos]), [
+    [1, undefined],
+    [2, "connection_lost_outcome_unknown"],
+  ]);
+});
+
+Deno.test("connectAgent() ends and answers when an interceptor fails", async () => {
+  for (const held of [false, true]) {
+    const { agent, host, done } = await connectedPair({
+      interceptors: [intercepting(() => {
+        const fault = new Error("the pins are gone");
+        if (!held) throw fault;
+        return { action: "hold", until: Promise.reject(fault) };
+      })],
+    });
+    await agent.say(request(1));
+    await host.close();
+    const error = await done;
+    assert.ok(error instanceof Error);
+    assert.equal(error.message, "the pins are gone");
+    assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.data.run]), [
+      [1, "no"],
+    ]);
+  }
+});

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+
+import { fileURLToPath } from "node:url";
+
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { EVERYTHING_SERVER, prepareServer } from "../../scripts/mcp_servers.ts";
+import {
+  type Era,
+  runModern,
+  runUndecided,
+  undecidedClient,
+} from "./differential/modern_script.ts";
+import {
+  type Normalisation,
+  RANDOM_TOKENS,
+  REQUEST_STATES,
+  TASK_MOMENTS,
+} from "./differential/normalisations.ts";
+import { assertSameTranscripts, quantile, TwoWays } from "./differential/two_ways.ts";
+
+/** Above this, something waits for a timer. */
+const DELAY_LIMIT_MS = 150;
+
+/** The fixture, with the packages that this checkout pins. */
+function modernServer(): readonly [string, ...string[]] {
+  const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+  const config = `--config=${path("../../deno.json")}`;
+  const flags = ["run", "--allow-all", "--no-check", "--quiet", config];
+  return [Deno.execPath(), ...flags, path("differential/modern_server.ts")];
+}
+
+const ERAS: readonly {
+  readonly era: Era;
+  readonly table: readonly Normalisation[];
+  readonly sent: number;
+  readonly received: number;
+}[] = [
+  { era: "modern", table: [REQUEST_STATES, RANDOM_TOKENS, TASK_MOMENTS], sent: 109, received: 123 },
+  { era: "legacy", table: [RANDOM_TOKENS], sent: 98, received: 111 },
+];
+
+for (const { era, table, sent, received } of ERAS) {
+  Deno.test({
+    name: `talos passes every message of a ${era} client of SDK version 2 on as it is`,
+    sanitizeOps: false, // the SDK's transport leaves a timer of 2 s behind when it closes
+    sanitizeResources: false,
+    async fn() {
+      await using ways = await TwoWays.open(modernServer());
+      const [direct, throughTalos] = await ways.run((way) => runModern(way, era));
+      const compared = assertSameTranscripts(direct, throughTalos, table);
+      assert.deepEqual(compared, { sent, received });
+      const delays = await ways.assertSameBytes();
+      assert.equal(delays.length, sent + received);
+      assert.ok(quantile(delays, 0.95) < DELAY_LIMIT_MS, `delays in ms: ${delays}`);
+    },
+  });
+}
+
+Deno.test({
+  name: "talos passes the question for the era on, and the 2025 server's answer, as they are",
+  sanitizeOps: false, // as above
+  sanitizeResources: false,
+  async fn() {
+    const [deno, ...words] = await prepareServer(EVERYTHING_SERVER);
+    await using ways = await TwoWays.open([deno ?? "deno", ...words]);
+    const [direct, throughTalos] = await ways.run((way) => runUndecided(way, "legacy"));
+    const compared = assertSameTranscripts(direct, throughTalos, []);
+    assert.deepEqual(compared, { sent: 4, received: 3 });
+    await ways.assertSameBytes();
+  },
+});
+
+Deno.test({
+  name: "mcp-connect serves a client that asks for the era in a process of its own",
+  sanitizeOps: false, // as above
+  sanitizeResources: false,
+  async fn() {
+    await using ways = await TwoWays.open(modernServer(), { tap: false });
+    const client = undecidedClient();
+    // Exactly this class starts a second `mcp-connect`, asks it, and ends it with a signal.
+    await client.connect(new StdioClientTransport({ ...ways.untapped, stderr: "ignore" }));
+    assert.equal(client.getProtocolEra(), "modern");
+    const { structuredContent } = await client.callTool({ name: "add", arguments: { a: 1, b: 2 } });
+    assert.deepEqual(structuredContent, { sum: 3 });
+    await client.close();
+    assert.equal(ways.host.log().split('"session opened"').length - 1, 2);
+  },
+});

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import type { LocalIdentity } from "../../lib/identity/local_identity.ts";
+import { REGISTRY_LIMITS } from "../../registry/limits.ts";
+import { type Client, Presence } from "../../registry/presence.ts";
+import { ALICE, MALLORY } from "../session/peers.ts";
+
+function client(
+  { peerId }: LocalIdentity,
+  instance: string,
+  { isServing = false, source = "192.0.2.1" } = {},
+): Client {
+  return {
+    peer: peerId,
+    instance,
+    source,
+    isServing,
+    push: () => true,
+    end: () => Promise.resolve(),
+  };
+}
+
+function presence(limits = {}): Presence {
+  return new Presence({ ...REGISTRY_LIMITS, ...limits });
+}
+
+Deno.test("Presence.enter() replaces the same process and no other", () => {
+  const here = presence();
+  const [first, second, other] = [
+    client(ALICE, "1"),
+    client(ALICE, "1"),
+    client(ALICE, "2"),
+  ];
+  assert.deepEqual(here.enter(first), { entered: true, replaced: null });
+  assert.deepEqual(here.enter(other), { entered: true, replaced: null });
+  assert.deepEqual(here.enter(client(MALLORY, "1")), { entered: true, replaced: null });
+  assert.deepEqual(here.enter(second), { entered: true, replaced: first });
+  assert.equal(here.count, 3);
+  assert.deepEqual(new Set(here.of(ALICE.peerId)), new Set([second, other]));
+});
+
+Deno.test("Presence.leave() does nothing when the client was replaced", () => {
+  const here = presence();
+  const [first, second] = [client(ALICE, "1"), client(ALICE, "1")];
+  here.enter(first);
+  here.enter(second);
+  here.leave(first);
+  assert.deepEqual([...here.of(ALICE.peerId)], [second]);
+  here.leave(second);
+  here.leave(second);
+  assert.equal(here.count, 0);
+  assert.equal(here.isConnected(ALICE.peerId), false);
+  assert.deepEqual([...here.peers], []);
+});
+
+Deno.test("Presence.isOnline() wants a process that serves", () => {
+  const here = presence();
+  const serving = client(ALICE, "2", { isServing: true });
+  here.enter(client(ALICE, "1"));
+  here.enter(client(MALLORY, "1"));
+  assert.equal(here.isOnline(ALICE.peerId), false);
+  here.enter(serving);
+  assert.equal(here.isOnline(ALICE.peerId), true);
+  assert.equal(here.online, 1);
+  here.leave(serving);
+  assert.equal(here.isOnline(ALICE.peerId), false);
+  assert.equal(here.isConnected(ALICE.peerId), true);
+});
+
+Deno.test("Presence.enter() bounds processes of a peer, connections of an address and all together", () => {
+  const here = presence({ connectionsPerPeer: 2, connectionsPerSource: 3, connections: 4 });
+  const enter = (identity: LocalIdentity, instance: string, source: string) =>
+    here.enter(client(identity, instance, { source })).entered;
+  assert.equal(enter(ALICE, "1", "a"), true);
+  assert.equal(enter(ALICE, "2", "b"), true);
+  assert.equal(enter(ALICE, "3", "c"), false);
+  assert.equal(enter(MALLORY, "1", "a"), true);
+  assert.equal(here.hasRoom("a"), true);
+  assert.equal(enter(MALLORY, "2", "a"), true);
+  assert.equal(here.hasRoom("z"), false);
+  assert.equal(enter(ALICE, "1", "z"), true, "in the place of another there is room");
+  assert.equal(here.hasRoom("a"), false);
+  here.leave([...here.of(MALLORY.peerId)][0] ?? client(ALICE, "1"));
+  assert.equal(here.hasRoom("a"), true);
+});
