@@ -39,7 +39,10 @@ export interface ConnectOptions {
   readonly openSession: () => Promise<Session>;
   /** The agent. */
   readonly agent: AgentStdio;
-  /** Whether a failure is kept until there is a request to answer with it: not where a person types. */
+  /**
+   * Whether a failure is kept until there is a request to answer with it, and what waiting may cure is
+   * waited for: not where a person types.
+   */
   readonly waitForRequest: boolean;
   /** Pinning, audit and the like. */
   readonly interceptors: readonly Interceptor[];

@@ -206,12 +206,14 @@ Deno.test("connectAgent() answers the first request at once when waiting cannot 
   }
 });
 
-Deno.test("connectAgent() throws at once when a person types and the failure cannot be cured", async () => {
-  const { done, agent } = connect(() => Promise.reject(new SessionError("unauthorized", "No")), {
-    waitForRequest: false,
-  });
-  assert.equal(codeOf(await done), "unauthorized");
-  assert.deepEqual(agent.heard, []);
+Deno.test("connectAgent() throws at once when a person types, even what waiting might cure", async () => {
+  for (const code of ["unauthorized", "busy"] as const) {
+    const { done, agent } = connect(() => Promise.reject(new SessionError(code, "No")), {
+      waitForRequest: false,
+    });
+    assert.equal(codeOf(await done), code);
+    assert.deepEqual(agent.heard, []);
+  }
 });
 
 Deno.test("connectAgent() throws when the agent leaves without asking and the host cannot be reached", async () => {

@@ -109,15 +109,21 @@ export interface Tunnel extends AsyncDisposable {
   readonly target: string;
 }
 
-/** Starts a host that shares `command` (the puppet by default) with one agent. */
-export async function tunnel(
-  options: { readonly command?: readonly string[]; readonly args?: readonly string[] } = {},
-): Promise<Tunnel> {
+/** What a tunnel leads to. */
+export interface TunnelOptions {
+  /** What is shared, given a folder for its files; the puppet by default. */
+  readonly command?: (folder: string) => readonly string[];
+  /** What `mcp-serve` is told besides. */
+  readonly args?: readonly string[];
+}
+
+/** Starts a host that shares a server with one agent. */
+export async function tunnel(options: TunnelOptions = {}): Promise<Tunnel> {
   const sandbox = await Sandbox.make();
   try {
     const hosting = await sandbox.party("host");
     const agent = await sandbox.party("agent");
-    const command = options.command ?? fixture("puppet_server");
+    const command = options.command?.(sandbox.folder) ?? fixture("puppet_server");
     const args = ["--authorized-peer", agent.id, ...options.args ?? [], "--", ...command];
     const host = await startHost(hosting.home, args);
     return {
