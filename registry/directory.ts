@@ -74,7 +74,9 @@ export class Directory {
   async register({ peer, source }: Caller, name: string, unlisted: boolean): Promise<boolean> {
     const { store, quotas, limits, clock } = this.#options;
     const registration = { peer, name: checkedName(name), unlisted, lastSeen: clock.now() };
-    if (await store.registration(peer) === null) requireQuota(quotas.registration(source));
+    const known = await store.registration(peer);
+    if (known?.name === registration.name && known.unlisted === unlisted) return false;
+    if (known === null) requireQuota(quotas.registration(source));
     const outcome = await store.register(registration, limits.registrations);
     if (outcome === "full") {
       throw new RequestRefused(

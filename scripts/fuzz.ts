@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { hex } from "../lib/bytes.ts";
 import { messageOf } from "../lib/errors.ts";
 import { bodies } from "./fuzz/bodies.ts";
+import { endpointRecord } from "./fuzz/endpoint_record.ts";
 import { frames } from "./fuzz/frames.ts";
 import { handshakePayload } from "./fuzz/handshake_payload.ts";
 import { jsonLines } from "./fuzz/json_lines.ts";
@@ -24,6 +25,7 @@ import { peerAddress } from "./fuzz/peer_address.ts";
 import { peerId } from "./fuzz/peer_id.ts";
 import { preface } from "./fuzz/preface.ts";
 import { records } from "./fuzz/records.ts";
+import { registryMessages } from "./fuzz/registry_messages.ts";
 import { wallet } from "./fuzz/wallet.ts";
 import {
   fuzz,
@@ -45,6 +47,8 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   wallet,
   peerId,
   peerAddress,
+  endpointRecord,
+  registryMessages,
   jsonLines,
   jsonScan,
 ];

@@ -106,6 +106,7 @@ const STATUSES: ReadonlyMap<string, ExitStatus> = new Map(Object.entries(STATUS_
 
 /** Returns the exit status for anything that was thrown. */
 export function exitStatusOf(thrown: unknown): ExitStatus {
+  if (thrown instanceof Deno.errors.NotCapable) return ExitStatus.notPermitted;
   if (!(thrown instanceof TalosError)) return ExitStatus.failure;
   return STATUSES.get(thrown.code) ?? ExitStatus.failure;
 }

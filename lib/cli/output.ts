@@ -103,6 +103,9 @@ function errorObject(thrown: unknown) {
 
 function hintsOf(thrown: unknown): readonly string[] {
   if (thrown instanceof TalosError) return thrown.hints;
+  if (thrown instanceof Deno.errors.NotCapable) {
+    return ["Deno keeps this process from it; see what a command needs: talos permissions COMMAND"];
+  }
   return ["this is a fault of Talos: run it again with --verbose, and report what it prints"];
 }
 

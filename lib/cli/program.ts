@@ -187,6 +187,23 @@ export function talosProgram({ contextOf: makeContext, print }: ProgramOptions):
       await mcpConnectCommand(contextOf(made), options, target);
     });
 
+  command("permissions", "how to run a command with the permissions it needs alone")
+    .argument("<command>", "the command")
+    .argument("[arguments...]", "its arguments")
+    .passThroughOptions()
+    .action(async (name: string, words: string[], _options, made: Command) => {
+      const { permissionsCommand } = await import("./commands/permissions.ts");
+      const asked = program.commands.find((known) => known.name() === name);
+      await permissionsCommand(contextOf(made), { name, words, command: asked ?? null });
+    });
+
+  command("completions", "what makes a shell complete talos commands")
+    .argument("<shell>", "bash, zsh, fish or powershell")
+    .action(async (shell: string, _options, made: Command) => {
+      const { completionsCommand } = await import("./commands/completions.ts");
+      completionsCommand(contextOf(made), shell, program);
+    });
+
   command("version", "which program this is")
     .action(async (_options, made: Command) => {
       const { versionCommand } = await import("./commands/version.ts");

@@ -1,8 +1,9 @@
 /** Asking a running process of this home, over its own port and with the home's own key. */
 
+import { messageOf } from "../errors.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import { CONTROL_SERVICE } from "../identity/names.ts";
-import type { RunFile } from "../identity/run_files.ts";
+import { readRunFiles, type RunFile } from "../identity/run_files.ts";
 import { SILENT } from "../log.ts";
 import { SALT_BYTES, SESSION_ID_BYTES } from "../session/bodies.ts";
 import { callControl, MAX_CONTROL_MESSAGE_BYTES } from "../session/control.ts";
@@ -45,4 +46,27 @@ export async function askProcess(
 function localHost(host: string | undefined): string {
   if (host === undefined || host === "0.0.0.0") return "127.0.0.1";
   return host === "::" ? "::1" : host;
+}
+
+/**
+ * Asks every process of this home that serves for `method`, and returns the ids of those that answered. What
+ * does not answer is only reported: it will learn of what changed in its own time.
+ */
+export async function tellProcesses(
+  context: Context,
+  identity: LocalIdentity,
+  method: string,
+): Promise<number[]> {
+  const running = readRunFiles(context.paths).filter(({ port }) => port !== 0);
+  const told = await Promise.all(running.map(async (run) => {
+    try {
+      await askProcess(context, identity, run, method);
+      return [run.pid];
+    } catch (error) {
+      const why = messageOf(error);
+      context.log.warn("a service that runs here was not told", { pid: run.pid, why });
+      return [];
+    }
+  }));
+  return told.flat();
 }

@@ -4,7 +4,7 @@ import { fromUtf8 } from "../bytes.ts";
 import { readFileBounded } from "../identity/atomic_file.ts";
 import { mcpService, parseServerName, type ServiceName } from "../identity/names.ts";
 import { MAX_CONFIG_FILE_BYTES } from "../limits.ts";
-import { childEnvironment } from "../mcp/child_environment.ts";
+import { childEnvironment, INHERITED_POSIX, INHERITED_WINDOWS } from "../mcp/child_environment.ts";
 import { splitPosix, splitWindows } from "../mcp/command_line.ts";
 import type { Caller, LaunchPlan } from "../mcp/launcher.ts";
 import { resolveProgram } from "../mcp/program.ts";
@@ -31,6 +31,8 @@ export interface SharedServerOptions {
 export interface SharedServer {
   /** Under which name. */
   readonly service: ServiceName;
+  /** The program that is started, by its full path. */
+  readonly program: string;
   /** What runs for a caller. */
   readonly plan: (caller: Caller) => LaunchPlan;
 }
@@ -47,10 +49,7 @@ export async function sharedServers(
   if (options.config === undefined) {
     const service = mcpService(parseServerName(options.service ?? "default"));
     const { env, cwd } = options;
-    return [{
-      service,
-      plan: launchPlan(context, commandWords(context, options, words), env, cwd),
-    }];
+    return [{ service, ...launched(context, commandWords(context, options, words), env, cwd) }];
   }
   if (options.command !== undefined || words.length > 0 || options.service !== undefined) {
     throw new CliError("usage", "Cannot use --config together with a command or --service", {
@@ -60,7 +59,7 @@ export async function sharedServers(
   const configured = parseServerConfig(await readConfig(options.config));
   return configured.map(({ name, words, env, cwd }) => ({
     service: mcpService(name),
-    plan: launchPlan(context, words, [...options.env, ...env], cwd ?? options.cwd),
+    ...launched(context, words, [...options.env, ...env], cwd ?? options.cwd),
   }));
 }
 
@@ -91,13 +90,14 @@ function commandWords(
   return os === "windows" ? splitWindows(command) : splitPosix(command);
 }
 
-function launchPlan(
-  { os }: Context,
+function launched(
+  context: Context,
   words: readonly string[],
   additions: readonly string[],
   cwd: string | undefined,
-): (caller: Caller) => LaunchPlan {
-  const parent = Deno.env.toObject();
+): Pick<SharedServer, "program" | "plan"> {
+  const parent = visibleEnvironment(context, additions);
+  const { os } = context;
   const directory = directoryAt(cwd ?? ".");
   if (directory === null) {
     const where = cwd ?? "the current directory";
@@ -112,9 +112,30 @@ function launchPlan(
       ...(peerName === undefined ? {} : { peerName }),
     });
   environment(""); // a wrong --env fails now, too
-  return ({ peer, name }) => ({
-    ...command,
-    env: environment(peer, name),
-    ...(cwd === undefined ? {} : { cwd: directory }),
-  });
+  return {
+    program: command.argv[0],
+    plan: ({ peer, name }) => ({
+      ...command,
+      env: environment(peer, name),
+      ...(cwd === undefined ? {} : { cwd: directory }),
+    }),
+  };
 }
+
+/** Returns the variables that a child may get, and those that say where programs are. */
+function visibleEnvironment(
+  { os, env }: Context,
+  additions: readonly string[],
+): Record<string, string> {
+  const names = [
+    ...(os === "windows" ? INHERITED_WINDOWS : INHERITED_POSIX),
+    ...additions.filter((addition) => VARIABLE.test(addition)),
+  ];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = env(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+/** What can be asked for; whether it is a name is checked where it is used. */
+const VARIABLE = /^[^=\0]+$/;

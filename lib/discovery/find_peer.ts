@@ -143,11 +143,17 @@ function withoutOutlived(records: readonly EndpointRecord[]): EndpointRecord[] {
   return records.filter(({ issuedAt, ttlSeconds }) => issuedAt + ttlSeconds * 1000 >= newest);
 }
 
-function notFound(peer: PeerId, address: RegistryOptions["address"]): DiscoveryError {
-  const place = formatHostPort({ host: address.host, port: address.port });
+/** The error for a peer that a registry does not know; `memory` says what became of what we knew. */
+export function notFound(
+  peer: PeerId,
+  registry: RegistryOptions["address"],
+  memory?: string,
+): DiscoveryError {
+  const place = formatHostPort({ host: registry.host, port: registry.port });
+  const elsewhere = memory === undefined ? "" : `, nor where it was last seen: ${memory}`;
   return new DiscoveryError(
     "peer_not_found",
-    `Cannot find the peer: ${peer} is not registered at ${place}`,
+    `Cannot find the peer: ${peer} is not registered at ${place}${elsewhere}`,
     {
       hints: [
         `on the host, make it known there: talos register --server ${place}`,

@@ -126,7 +126,7 @@ export class Publisher implements AsyncDisposable {
       if (this.#stopped) return;
       // Between half and one and a half of the pause: not all hosts come back at the same moment.
       const jitter = 0.5 + (random(1)[0] ?? 0) / 256;
-      await within(clock, retryMs * jitter, this.#nudged(), undefined);
+      await within(clock, Math.round(retryMs * jitter), this.#nudged(), undefined);
       retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
     }
   }

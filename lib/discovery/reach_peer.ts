@@ -18,6 +18,8 @@ import {
   ago,
   type FindOptions,
   findPeer,
+  notFound,
+  type PeerPresence,
   peerText,
   rememberedPeer,
   type Whereabouts,
@@ -63,15 +65,16 @@ export async function reachPeer(options: ReachOptions): Promise<Connection> {
 }
 
 async function reachAt(options: ReachOptions, found: Whereabouts): Promise<Connection> {
-  const { peer, clock, dialOne } = options;
+  const { peer, address, clock, dialOne } = options;
   const outcome = await raceDial(found.addresses, dialOne, clock);
   if ("connection" in outcome) return outcome.connection;
   const { failures } = outcome;
   const told = failures.find(({ error }) => isAnswer(error));
   if (told !== undefined) throw told.error;
-  throw found.presence?.online === true
-    ? cutOff(peer, found, failures)
-    : away(peer, found, failures, clock);
+  if (found.presence === null) throw notFound(peer, address, attemptsText(failures));
+  throw found.presence.online
+    ? cutOff(peer, found.presence, failures)
+    : away(peer, found.presence, found.publishedAt, failures, clock);
 }
 
 /** Returns what `looking` gives; where that is an unreachable registry, says that the peer is, too. */
@@ -94,20 +97,18 @@ async function orNeither(
 /** The peer is connected to the registry, so something lies between us. */
 function cutOff(
   peer: PeerId,
-  { presence, addresses }: Whereabouts,
+  presence: PeerPresence,
   failures: readonly FailedAttempt[],
 ): DiscoveryError {
-  const [first] = addresses;
-  const state = first === undefined
-    ? "it has published no address"
-    : `nothing answers as it does at ${attemptsText(failures)}`;
+  const [first] = failures;
   return new DiscoveryError(
     "peer_unreachable",
-    `Cannot reach ${peerText(peer, presence)}: it is online, but ${state}`,
+    `Cannot reach ${peerText(peer, presence)}: it is online, but not from here: ` +
+      attemptsText(failures),
     {
       hints: [
         ...(first === undefined ? [] : [
-          `let TCP port ${first.port} through the host's firewall, or forward it at its router`,
+          `on the host, let TCP port ${first.address.port} through its firewall, and through its router`,
         ]),
         "otherwise the two machines need a network in common, such as a VPN",
       ],
@@ -118,16 +119,16 @@ function cutOff(
 /** The peer is not connected to the registry, and what it published last leads nowhere. */
 function away(
   peer: PeerId,
-  { presence, publishedAt }: Whereabouts,
+  presence: PeerPresence,
+  publishedAt: number,
   failures: readonly FailedAttempt[],
   clock: Clock,
 ): DiscoveryError {
-  const seen = presence === null ? publishedAt : presence.lastSeen;
   return new DiscoveryError(
     "peer_away",
     `Cannot reach ${peerText(peer, presence)}: it is registered but away, last seen ` +
-      `${ago(seen, clock)}; its address of ${ago(publishedAt, clock)} leads nowhere: ` +
-      attemptsText(failures),
+      `${ago(presence.lastSeen, clock)}; what it published ${ago(publishedAt, clock)} leads ` +
+      `nowhere: ${attemptsText(failures)}`,
     {
       hints: [
         "on the host, see what runs and whether it reaches the registry: talos status",
@@ -137,12 +138,15 @@ function away(
   );
 }
 
+/** Returns every address with what came of it, those with the same outcome together. */
 function attemptsText(failures: readonly FailedAttempt[]): string {
-  if (failures.length === 0) return "it has published no address";
-  return failures.map(({ address, error }) => {
+  if (failures.length === 0) return "it published no address";
+  const places = new Map<string, string[]>();
+  for (const { address, error } of failures) {
     const why = messageOf(error).replace(/^Cannot connect to \S+: /, "");
-    return `${formatHostPort(address)} (${why})`;
-  }).join(", ");
+    places.set(why, [...places.get(why) ?? [], formatHostPort(address)]);
+  }
+  return [...places].map(([why, at]) => `${at.join(", ")}: ${why}`).join("; ");
 }
 
 function isAnswer(error: unknown): boolean {

@@ -52,7 +52,7 @@ export type Environment = (name: string) => string | undefined;
 const STICKY = 0o1000;
 
 const OWN_FILES =
-  /^\.?(?:wallet\.json|identity\.json|access\.json|blockchain|talos\.db|run$|registry$|policy)/;
+  /^\.?(?:wallet\.json|identity\.json|access\.json|blockchain|talos\.db|run$|registry(?:\.db|$)|policy)/;
 
 /** How many entries of a home are looked at to tell whether it is Talos's alone. */
 const MAX_LISTED_ENTRIES = 1024;

@@ -56,10 +56,10 @@ export interface ConnectOptions {
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
-/** What an agent that closed its end still waits for, together a part of the second that is allowed. */
-const LAST_REPLIES_MS = 750;
-/** For an orderly end of the session behind that. */
-const GOODBYE_MS = 100;
+/** How long an agent that closed its end has for the replies it waits for, before the server is told. */
+const LAST_REPLIES_MS = 500;
+/** And then for those that come when the server was told, and for an orderly end: together below 1 s. */
+const GOODBYE_MS = 350;
 
 /** What a later attempt may cure. */
 const CURABLE: ReadonlySet<string> = new Set([

@@ -6,7 +6,7 @@
  * its stderr. What the child prints on stdout that is no JSON never leaves this machine.
  */
 
-import { type Bytes, fromUtf8Lossy } from "../bytes.ts";
+import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import { CHILD_GRACE_MS, MAX_CHILDREN_PER_PEER_SERVICE } from "../limits.ts";
@@ -20,6 +20,7 @@ import type { Caller, Launcher, LaunchLimits, LaunchPlan } from "./launcher.ts";
 import { type Line, LineSplitter, type OversizedLine } from "./lines.ts";
 import { oversizedOutcome } from "./oversized.ts";
 import { type Interceptor, type Passage, Pipeline } from "./pipeline.ts";
+import { plainText } from "./plain_text.ts";
 import { scanLine } from "./scan.ts";
 import { StderrTail } from "./stderr_tail.ts";
 
@@ -296,8 +297,5 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 function shortened(line: Bytes): string {
-  return printable(
-    fromUtf8Lossy(line.subarray(0, 4 * NOISE_SHOWN_CHARACTERS)),
-    NOISE_SHOWN_CHARACTERS,
-  );
+  return plainText(line.subarray(0, 4 * NOISE_SHOWN_CHARACTERS), NOISE_SHOWN_CHARACTERS);
 }

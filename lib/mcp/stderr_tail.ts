@@ -1,11 +1,11 @@
 /**
  * A child's standard error: each line goes to the host's log, the last ones are kept for the error that
- * explains how the child died. Printed text is bounded and loses its control characters.
+ * explains how the child died. It is bounded, and loses its colours and control characters.
  */
 
-import { type Bytes, concat, fromUtf8Lossy } from "../bytes.ts";
+import { type Bytes, concat } from "../bytes.ts";
 import { CHILD_STDERR_LINES, MAX_LOG_LINE_BYTES } from "../limits.ts";
-import { printable } from "../log.ts";
+import { plainText } from "./plain_text.ts";
 
 const LINE_FEED = 0x0a;
 
@@ -50,10 +50,9 @@ export class StderrTail {
   }
 
   #finish(): string {
-    const text = fromUtf8Lossy(concat(...this.#partial));
+    const line = plainText(concat(...this.#partial), MAX_LOG_LINE_BYTES);
     this.#partial = [];
     this.#partialBytes = 0;
-    const line = printable(text.replace(/\r$/, ""));
     this.#lines.push(line);
     if (this.#lines.length > CHILD_STDERR_LINES) this.#lines.shift();
     return line;

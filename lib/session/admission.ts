@@ -21,6 +21,11 @@ export class HalfOpenLimiter {
     return this.#total;
   }
 
+  /** How many sources have half-open connections now. */
+  get sources(): number {
+    return this.#perSource.size;
+  }
+
   /** Takes a place for `source`, given back by disposing it (once or often). Null when none is left. */
   enter(source: string): Disposable | null {
     const taken = this.#perSource.get(source) ?? 0;

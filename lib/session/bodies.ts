@@ -107,8 +107,7 @@ export function encodeReason(name: "refused" | "close", { code, reason }: Reason
 
 /** Returns `text` without control characters, at most `limit` characters of at most 4 bytes each. */
 function shortened(text: string, limit: number): string {
-  // Cutting may leave half of a surrogate pair.
-  return printable(text, limit - 1).toWellFormed();
+  return printable(text, limit - 1); // and an ellipsis
 }
 
 /** Reads the body of a REFUSED or CLOSE frame. The texts lose their control characters here. */

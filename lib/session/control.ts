@@ -56,8 +56,7 @@ async function answer(
     return { id, result: await run(params) };
   } catch (error) {
     const code = error instanceof TalosError ? error.code : "internal";
-    // Cutting may leave half of a surrogate pair.
-    const text = printable(messageOf(error), MAX_TEXT_CHARACTERS).toWellFormed();
+    const text = printable(messageOf(error), MAX_TEXT_CHARACTERS);
     return { id, error: { code, message: text } };
   }
 }

@@ -23,6 +23,7 @@ import { decodeOpen, encodeReason, type OpenBody, type ReasonBody } from "./bodi
 import type { Connection } from "./connection.ts";
 import { SessionError } from "./errors.ts";
 import { respond } from "./handshake.ts";
+import type { RecordChannel } from "./record_channel.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { Session } from "./session.ts";
 
@@ -239,16 +240,19 @@ const ONE_AT_A_TIME = {
 
 /** Reads the first record, which must be a short one: nothing is known of the peer yet but who it is. */
 async function readOpen({ channel }: Connection): Promise<OpenBody> {
-  let frame = channel.nextFrame(MAX_FIRST_RECORD_BYTES);
-  while (frame === null) {
-    if (!await channel.fill()) {
-      throw new SessionError("connection_lost", "The peer left before it asked for anything");
-    }
-    frame = channel.nextFrame(MAX_FIRST_RECORD_BYTES);
-  }
-  const decoded = decodeFrame(frame);
+  const decoded = decodeFrame(await firstFrame(channel));
   if (decoded.type !== "open") {
     throw new SessionError("protocol", `Cannot take ${decoded.type} frame: OPEN comes first`);
   }
   return decodeOpen(decoded.body);
+}
+
+async function firstFrame(channel: RecordChannel): Promise<Bytes> {
+  for (;;) {
+    const frame = channel.nextFrame(MAX_FIRST_RECORD_BYTES);
+    if (frame !== null) return frame;
+    if (!await channel.fill()) {
+      throw new SessionError("connection_lost", "The peer left before it asked for anything");
+    }
+  }
 }

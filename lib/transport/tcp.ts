@@ -26,7 +26,7 @@ export interface TcpListener extends Disposable, AsyncIterable<Transport> {
 
 /**
  * Connects to `address`. Throws TransportError: `refused`, `unreachable` (also when `signal` aborts),
- * `name_unknown`.
+ * `name_unknown`; and Deno.errors.NotCapable where this process may not.
  */
 export async function connectTcp(address: HostPort, signal?: AbortSignal): Promise<Transport> {
   let conn: Deno.TcpConn;
@@ -161,7 +161,8 @@ function broken(path: PathLabel, cause: unknown): TransportError {
   return new TransportError("broken", `Lost the connection to ${path.remote}`, { cause });
 }
 
-function connectError(address: HostPort, cause: unknown): TransportError {
+function connectError(address: HostPort, cause: unknown): unknown {
+  if (cause instanceof Deno.errors.NotCapable) return cause; // no fault of the network
   const at = formatHostPort(address);
   const [code, state] = connectFailure(cause);
   return new TransportError(code, `Cannot connect to ${at}: ${state}`, { cause });
@@ -186,7 +187,8 @@ export function connectFailure(
     : ["unreachable", text];
 }
 
-function listenError(address: HostPort, cause: unknown): TransportError {
+function listenError(address: HostPort, cause: unknown): unknown {
+  if (cause instanceof Deno.errors.NotCapable) return cause;
   const at = formatHostPort(address);
   if (cause instanceof Deno.errors.AddrInUse) {
     return new TransportError("port_taken", `Cannot listen on ${at}: the port is in use`, {

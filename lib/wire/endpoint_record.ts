@@ -136,7 +136,9 @@ export function openEndpointRecord(
 export function claimedPeerOf(record: Bytes): PeerId | null {
   if (record.length > MAX_ENDPOINT_RECORD_BYTES) return null;
   try {
-    return parsePeerId(new Fields(decode(record), "ENDPOINT").str("peer", { max: MAX_ADDRESS_BYTES }));
+    return parsePeerId(
+      new Fields(decode(record), "ENDPOINT").str("peer", { max: MAX_ADDRESS_BYTES }),
+    );
   } catch (error) {
     if (error instanceof TalosError) return null;
     throw error;

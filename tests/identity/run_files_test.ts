@@ -73,7 +73,7 @@ Deno.test("claimService() throws service_claimed with the pid when the service i
   assert.equal(await codeOf(() => claim(home.paths, [DEFAULT], "two")), "service_claimed");
   assert.equal(
     await messageFrom(() => claim(home.paths, [DEFAULT], "two")),
-    `Cannot run mcp/default: process ${Deno.pid} of this home runs it`,
+    `Cannot run "default": process ${Deno.pid} of this home runs it`,
   );
   using _other = claim(home.paths, [FILES], "two");
   assert.deepEqual(readRunFiles(home.paths).map(({ instance }) => instance), ["one", "two"]);
@@ -165,7 +165,7 @@ Deno.test("claimService() in another process is seen with its pid and a port tha
   connection.close();
   assert.equal(
     await messageFrom(() => claim(home.paths, [MESSAGES_SERVICE])),
-    `Cannot run messages: process ${child.pid} of this home runs it`,
+    `Cannot run "messages": process ${child.pid} of this home runs it`,
   );
 });
 
@@ -223,7 +223,7 @@ Deno.test("claimService() names the claimant that has the lock but did not write
   assert.match(await third.line(), /^claimed /);
   resolve();
   await slow;
-  assert.equal(await second.line(), "Cannot run mcp/default: process 4242 of this home runs it");
+  assert.equal(await second.line(), 'Cannot run "default": process 4242 of this home runs it');
 });
 
 Deno.test("claimService() lets exactly one of eight processes win, and the others name it", async () => {
@@ -238,7 +238,7 @@ Deno.test("claimService() lets exactly one of eight processes win, and the other
   const answers = await Promise.all(racers.map((racer) => racer.line()));
   const winners = racers.filter((_, at) => /^claimed \d+$/.test(answers[at] ?? ""));
   assert.equal(winners.length, 1);
-  const refusal = `Cannot run mcp/default: process ${winners[0]?.pid} of this home runs it`;
+  const refusal = `Cannot run "default": process ${winners[0]?.pid} of this home runs it`;
   assert.deepEqual(answers.filter((answer) => answer === refusal).length, 7);
   assert.deepEqual(readRunFiles(home.paths).map(({ pid }) => pid), [winners[0]?.pid]);
 });

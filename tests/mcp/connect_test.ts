@@ -291,14 +291,14 @@ Deno.test("connectAgent() still answers what an agent asked that has closed its 
   const { agent, clock, done } = connect(() => opening.promise);
   await agent.say(request(1), request(2));
   await agent.close();
-  await clock.advance(300);
+  await clock.advance(200);
   const [session, host] = await sessionPair({ clock });
   opening.resolve(session);
   assert.equal(await hears(host), request(1));
   assert.equal(await hears(host), request(2));
   await says(host, response(2));
   assert.ok(!await isSettled(done));
-  await clock.advance(300);
+  await clock.advance(200);
   await says(host, response(1));
   assert.equal(await host.receive(), null, "closed as soon as all was answered");
   await host.close();
@@ -311,18 +311,32 @@ Deno.test("connectAgent() is gone within a second when the agent leaves and no a
   const { agent, clock, host, done } = await connectedPair();
   await agent.say(request(1));
   await agent.close();
-  await clock.advance(850);
+  await clock.advance(851);
   assert.equal(await done, undefined);
   assert.equal(await hears(host), request(1));
   assert.equal(await host.receive(), null, "the host was told that it is over");
   assert.equal(clock.timers, 0);
 });
 
+Deno.test("connectAgent() still hands on what a server says once it knows that the agent left", async () => {
+  const { agent, clock, host, done } = await connectedPair();
+  await agent.say(request(1));
+  await agent.close();
+  assert.equal(await hears(host), request(1));
+  await clock.advance(501);
+  assert.equal(await host.receive(), null);
+  await clock.advance(200);
+  await says(host, response(1));
+  await host.close();
+  assert.equal(await done, undefined);
+  assert.deepEqual(agent.heard, [response(1)]);
+});
+
 Deno.test("connectAgent() answers a one-shot with the failure when the host is not there", async () => {
   const { agent, clock, done } = connect(() => Promise.reject(refused()));
   await agent.say(request(1));
   await agent.close();
-  await clock.advance(751);
+  await clock.advance(501);
   assert.equal(codeOf(await done), "refused");
   assert.equal(agent.messages[0].error.data.talos, "unreachable");
 });

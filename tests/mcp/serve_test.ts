@@ -216,10 +216,10 @@ Deno.test("McpService.run() reports the child's last words when it dies, and log
   assert.equal(error.code, "child_exited");
   assert.match(
     error.message,
-    /^The MCP server ended \(exit status 3\); it said: noise \| .*noise \| \ufffd\[31mError: no such table\ufffd\[0m \| {3}at line 7$/,
+    /^The MCP server ended \(exit status 3\); it said: noise \| .*noise \| Error: no such table \| {3}at line 7$/,
   );
   assert.ok(error.message.length < 500, "it has room in a CLOSE");
-  assert.ok(there.log.includes("talos: [mcp/default] \ufffd[31mError: no such table\ufffd[0m"));
+  assert.ok(there.log.includes("talos: [mcp/default] Error: no such table"));
   assert.ok(
     there.log.some((line) => line.startsWith("talos: error: The MCP server ended (exit status 3)")),
   );

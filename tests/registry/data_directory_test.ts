@@ -3,7 +3,7 @@ import { systemClock } from "../../lib/clock.ts";
 import { systemRandom } from "../../lib/crypto/random.ts";
 import { NO_PASSPHRASE } from "../../lib/identity/passphrase.ts";
 import { SILENT } from "../../lib/log.ts";
-import { dataPaths, openIdentity } from "../../registry/data_directory.ts";
+import { databasePath, dataPaths, openIdentity } from "../../registry/data_directory.ts";
 
 const SOURCES = {
   passphrase: NO_PASSPHRASE,
@@ -35,6 +35,33 @@ Deno.test("dataPaths() is what --data-dir says, whatever the environment is", ()
   assert.equal(dataPaths("linux", env, "/data", "/").home, "/data");
   assert.equal(dataPaths("linux", env, "data", "/here").home, "/here/data");
   assert.equal(dataPaths("linux", env, "~/data", "/here").home, "/home/me/data");
+});
+
+Deno.test("databasePath() is registry.db in the data directory, on every system", () => {
+  const at = (os: "linux" | "windows", dataDir: string) =>
+    databasePath(os, dataPaths(os, environment({}), dataDir, "/"));
+  assert.equal(at("linux", "/data"), "/data/registry.db");
+  assert.equal(at("windows", "C:\\data"), "C:\\data\\registry.db");
+});
+
+Deno.test({
+  name: "openIdentity() makes a data directory private when all in it is a registry's",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    const folder = await Deno.makeTempDir({ prefix: "talos-test-" });
+    try {
+      const paths = dataPaths("linux", environment({}), folder, "/");
+      await openIdentity(paths, SOURCES);
+      for (const suffix of ["", "-wal", "-shm"]) {
+        await Deno.writeTextFile(databasePath("linux", paths) + suffix, "");
+      }
+      await Deno.chmod(folder, 0o755);
+      await openIdentity(paths, SOURCES);
+      assert.equal(((await Deno.stat(folder)).mode ?? 0) & 0o777, 0o700);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
 });
 
 Deno.test("openIdentity() makes a key once and keeps it", async () => {

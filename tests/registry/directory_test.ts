@@ -97,6 +97,21 @@ Deno.test("Directory.register() tells whether a peer is new", async () => {
   assert.equal(await directory.register(callerOf(ALICE), "Alice", false), false);
 });
 
+Deno.test("Directory.register() writes nothing when nothing changes", async () => {
+  await using directory = await withAlice();
+  await directory.clock.advance(1_000);
+  const stored = () => directory.store.directory.registration(ALICE.peerId);
+  assert.equal(await directory.register(callerOf(ALICE), "Alice", false), false);
+  assert.equal((await stored())?.lastSeen, NOW);
+  assert.equal(await directory.register(callerOf(ALICE), "Alice", true), false);
+  assert.deepEqual(await stored(), {
+    peer: ALICE.peerId,
+    name: "Alice",
+    unlisted: true,
+    lastSeen: NOW + 1_000,
+  });
+});
+
 Deno.test("Directory.register() bounds new peers of an address when it is not their first time", async () => {
   const registrationsPerSource = { burst: 2, perMinute: 1 };
   await using directory = new TestDirectory({ registrationsPerSource });

@@ -39,6 +39,7 @@ Deno.test("HalfOpenLimiter counts as plain counters do when places come and go a
       place[Symbol.dispose]();
     }
     assert.equal(limiter.total, taken.length);
+    assert.equal(limiter.sources, new Set(taken.map((other) => other.source)).size);
   }
 });
 

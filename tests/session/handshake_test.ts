@@ -8,6 +8,7 @@ import {
   respond,
   type RespondOptions,
 } from "../../lib/session/handshake.ts";
+import { NoiseError } from "../../lib/noise/errors.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import { connectTcp, listenTcp } from "../../lib/transport/tcp.ts";
 import { encodePing } from "../../lib/wire/frames.ts";
@@ -231,7 +232,7 @@ Deno.test("respond() says nothing and hangs up when it is called by another Peer
   const error = refused(far, "handshake_failed");
   assert.equal(transports[1].written.length, 0);
   assert.equal(transports[1].closed, true);
-  assert.match(error.message, /altered or is for another key/);
+  assert.ok(error.cause instanceof NoiseError);
 });
 
 Deno.test("initiate() fails when another peer answers", async () => {
@@ -309,6 +310,9 @@ Deno.test("respond() answers an unknown version with those it speaks, and hangs 
     assert.equal(error.message, `The caller speaks version ${version}, we speak 1`);
     assert.equal(hex(transport.written), "54414c4f53010100");
     assert.equal(transport.closed, true);
+    // What the caller sent behind the preface is read, so that closing destroys no answer; not all of it.
+    assert.deepEqual(transport.ends, ["closeWrite", "close"]);
+    assert.ok(transport.readBytes >= 8192, `${transport.readBytes}`);
     assert.ok(transport.readBytes <= 3 * 4106, `${transport.readBytes}`);
   }
 });
@@ -394,7 +398,7 @@ Deno.test("initiate() gives up after 10 s when nothing comes back", async () => 
   const transport = new ScriptedTransport(new Uint8Array(0), "waits");
   const initiated = failure(initiate(transport, initiating({ clock })), "handshake_timeout");
   await clock.advance(10_000);
-  assert.match((await initiated).message, /No answer to the handshake within 10 s/);
+  assert.match((await initiated).message, /within 10 s/);
   assert.equal(transport.closed, true);
   assert.equal(clock.timers, 0);
 });
@@ -411,6 +415,6 @@ Deno.test("initiate() fails when its transport breaks", async () => {
   const { near } = await shake({}, {}, [{ failWrite: () => true }, {}]);
   assert.match(
     refused(near, "handshake_failed").message,
-    /closed the connection during the handshake/,
+    /during the handshake/,
   );
 });

@@ -120,12 +120,12 @@ Deno.test("LivenessWatch finds at its next look that the machine has slept", asy
   clock.jump(60_000);
   await clock.advance(2_000);
   watch.heard();
-  await clock.advance(2_000);
+  await clock.advance(14_999);
   watch[Symbol.dispose]();
   assert.deepEqual(events, ["ping at 2000"]);
 });
 
-Deno.test("LivenessWatch takes no notice when the wall clock is set by less than a second", async () => {
+Deno.test("LivenessWatch takes no notice when the wall clock is set by a second or less", async () => {
   const { clock, events, watch } = new Scene();
   for (let i = 0; i < 10; i++) {
     clock.jump(1_000);
@@ -218,6 +218,20 @@ Deno.test("a session pings a peer that does not acknowledge after 2 s and is los
   await clock.advance(3_000);
   await failure(session.send(utf8("x")), "connection_lost");
   channel.close();
+});
+
+Deno.test("a session whose peer acknowledges everything does not ping it for 15 s", async () => {
+  const clock = new FakeClock();
+  const { channel, session } = await rawInitiator({ clock });
+  await session.send(utf8("hello?"));
+  assert.equal((await nextFrame(channel)).type, "data");
+  channel.enqueue(encodeAck(1, 100_000));
+  const next = nextFrame(channel);
+  await clock.advance(14_999);
+  assert.equal(await isSettled(next), false);
+  await clock.advance(1);
+  assert.equal((await next).type, "ping");
+  session.abort(new Error("enough"));
 });
 
 Deno.test("a session whose peer answers pings and acknowledges nothing lives on", async () => {

@@ -33,6 +33,7 @@ Deno.test("take() waits its turn, first come first served, when the budget is us
   first.giveBack(LARGE);
   assert.equal(await waits[1], true);
   assert.equal(budget.heldBytes, 70 * KIB);
+  assert.equal(second.tryTake(30 * KIB), true); // nobody stands in line any more
 });
 
 Deno.test("a share that holds nothing may take 64 KiB even when others have taken everything", async () => {

@@ -231,13 +231,12 @@ Deno.test("opened, send() and receive() fail with the reason when the session is
     ] as const
   ) {
     const { channel, session } = await rawHost();
-    const waiting = session.send(new Uint8Array(10_000));
-    const receiving = session.receive();
+    const waits = [session.opened, session.send(new Uint8Array(10_000)), session.receive()];
+    const failures = Promise.all(waits.map((wait) => failure(wait, expected)));
     channel.enqueue(encodeReason("refused", { code, reason: "because\u0007 of\nthis" }));
-    const error = await failure(session.opened, expected);
-    assert.match(error.message, /refused service mcp\/default: because\ufffd of\ufffdthis$/);
-    await failure(waiting, expected);
-    await failure(receiving, expected);
+    for (const error of await failures) {
+      assert.match(error.message, /: because\ufffd of\ufffdthis$/);
+    }
     await failure(session.send(utf8("x")), expected);
     await failure(session.receive(), expected);
     await session.ended;
@@ -329,14 +328,32 @@ Deno.test("close() on both ends at once loses nothing over TCP", async () => {
 
 Deno.test("close() ends the stream in order, and hangs up only when the other end has too", async () => {
   const [a, b] = memoryPair();
-  const [near, far] = [new FaultyTransport(a), new FaultyTransport(b)];
-  const pair = await sessionPair({ transports: [near, far] });
-  const closing = pair[0].close();
-  assert.equal(await pair[1].receive(), null);
-  assert.deepEqual([near.writeClosed, near.closed], [false, false]); // acknowledgements may have to go
-  await pair[1].close();
+  const near = new FaultyTransport(a);
+  const { channel, session } = await rawInitiator({ transports: [near, b] });
+  const closing = session.close();
+  assert.equal((await nextFrame(channel)).type, "close");
+  await turn();
+  assert.deepEqual(near.ends, []); // acknowledgements may have to go
+  channel.enqueue(encodeReason("close", NORMAL_CLOSE));
+  assert.equal(await channel.fill(), false);
+  assert.deepEqual(near.ends, ["closeWrite"]); // what is on its way here must still be read
+  await channel.closeWrite();
   await closing;
-  assert.deepEqual([near.writeClosed, far.writeClosed], [true, true]);
+  assert.deepEqual(near.ends, ["closeWrite", "close"]);
+});
+
+Deno.test("close() sends what was accepted before CLOSE, when the window has no room for it", async () => {
+  const limit = { maxMessage: 3072 };
+  const [near, far] = await sessionPair({ open: limit, opened: limit });
+  let accepted = 0;
+  while (await isSettled(near.send(new Uint8Array(3000)).then(() => accepted++))); // until one waits
+  const count = accepted + 1;
+  const closing = near.close();
+  await turn();
+  for (let i = 0; i < count; i++) assert.equal((await far.receive())?.length, 3000);
+  assert.equal(await far.receive(), null);
+  await far.close();
+  await closing;
 });
 
 Deno.test("close() waits 2 s for the other end, and no longer", async () => {

@@ -26,10 +26,9 @@ export class FaultyTransport implements Transport {
   readonly #inner: Transport;
   readonly #faults: Faults;
   readonly #writes: Bytes[] = [];
+  readonly #ends: ("closeWrite" | "close")[] = [];
   #readBytes = 0;
   #writtenBytes = 0;
-  #closed = false;
-  #writeClosed = false;
 
   constructor(inner: Transport, faults: Faults = {}) {
     this.#inner = inner;
@@ -52,14 +51,14 @@ export class FaultyTransport implements Transport {
     return this.#readBytes;
   }
 
-  /** Whether this end was closed. */
-  get closed(): boolean {
-    return this.#closed;
+  /** How this end was ended, in order. */
+  get ends(): readonly ("closeWrite" | "close")[] {
+    return this.#ends;
   }
 
-  /** Whether this end closed its direction, or all. */
-  get writeClosed(): boolean {
-    return this.#writeClosed || this.#closed;
+  /** Whether this end was closed. */
+  get closed(): boolean {
+    return this.#ends.includes("close");
   }
 
   async read(into: Bytes): Promise<number | null> {
@@ -89,12 +88,12 @@ export class FaultyTransport implements Transport {
   }
 
   closeWrite(): Promise<void> {
-    this.#writeClosed = true;
+    this.#ends.push("closeWrite");
     return this.#inner.closeWrite();
   }
 
   close(): void {
-    this.#closed = true;
+    if (!this.closed) this.#ends.push("close");
     this.#inner.close();
   }
 

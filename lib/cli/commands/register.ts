@@ -2,10 +2,7 @@
 
 import { formatRegistryAddress } from "../../discovery/registry_address.ts";
 import { RegistryClient } from "../../discovery/registry_client.ts";
-import { messageOf } from "../../errors.ts";
 import { Database } from "../../identity/database.ts";
-import type { LocalIdentity } from "../../identity/local_identity.ts";
-import { readRunFiles } from "../../identity/run_files.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
 import { REGISTERED } from "../next_steps.ts";
 import {
@@ -14,7 +11,7 @@ import {
   registryOptions,
   rememberRegistry,
 } from "../registry_choice.ts";
-import { askProcess } from "../running_process.ts";
+import { tellProcesses } from "../running_process.ts";
 
 /** The options of `talos register`. */
 export interface RegisterOptions extends RegistryFlags {
@@ -34,7 +31,7 @@ export async function registerCommand(context: Context, options: RegisterOptions
   );
   await client.register(wallet.name, unlisted);
   rememberRegistry(context, database, address, { ...options, unlisted });
-  const told = await tellProcesses(context, identity);
+  const told = await tellProcesses(context, identity, "register");
   const place = formatRegistryAddress({ host: address.host, port: address.port });
   const { observed } = client.hello;
   output.result(
@@ -59,20 +56,4 @@ export async function registerCommand(context: Context, options: RegisterOptions
     },
     REGISTERED,
   );
-}
-
-/** Lets the services that run here publish themselves anew. Returns the ids of their processes. */
-async function tellProcesses(context: Context, identity: LocalIdentity): Promise<number[]> {
-  const running = readRunFiles(context.paths).filter(({ port }) => port !== 0);
-  const told = await Promise.all(running.map(async (run) => {
-    try {
-      await askProcess(context, identity, run, "register");
-      return [run.pid];
-    } catch (error) {
-      const why = messageOf(error);
-      context.log.warn("a service that runs here was not told", { pid: run.pid, why });
-      return [];
-    }
-  }));
-  return told.flat();
 }

@@ -15,6 +15,8 @@ import type { Way } from "./two_ways.ts";
 /** Which revision the client insists on. */
 export type Era = "modern" | "legacy";
 
+/** A question that the server takes back before anybody could answer. */
+const FORGOTTEN_QUESTION = "What was it?";
 const SETTINGS_URI = "test://settings";
 const AnyResult = z.looseObject({});
 
@@ -92,6 +94,7 @@ class ModernScript {
     await this.#refusals();
     if (this.#era === "legacy") {
       await this.#subscriptions();
+      await this.#call("turn-round");
       await this.client.ping();
     } else {
       await this.#tasks();
@@ -100,7 +103,8 @@ class ModernScript {
   }
 
   #answer(): void {
-    this.client.setRequestHandler("elicitation/create", ({ params }) => {
+    this.client.setRequestHandler("elicitation/create", async ({ params }, context) => {
+      if (params.message === FORGOTTEN_QUESTION) await aborted(context.mcpReq.signal);
       if ((this.#decisions.shift() ?? "accept") === "decline") return { action: "decline" };
       if (params.mode === "url") return { action: "accept" };
       return { action: "accept", content: { sure: true, name: "Talos", colour: "bronze" } };
@@ -246,4 +250,9 @@ class ModernScript {
     await this.#call("leave");
     assert.equal(await everything.closed, "graceful");
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }

@@ -19,6 +19,8 @@ import {
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { z } from "zod";
 
+/** The message of a question that the server takes back. */
+const FORGOTTEN_QUESTION = "What was it?";
 const SETTINGS_URI = "test://settings";
 const LANGUAGES = ["go", "javascript", "python", "rust", "typescript"];
 const LEVELS = ["debug", "info", "warning", "emergency"] as const;
@@ -59,6 +61,7 @@ function makeServer(): McpServer {
   registerPlainTools(server);
   registerChangingTools(server);
   registerAskingTools(server);
+  registerReversedTool(server);
   registerResources(server);
   registerPrompts(server);
   registerTasks(server);
@@ -170,6 +173,22 @@ function registerAskingTools(server: McpServer): void {
         roots: inputRequired.listRoots(),
       },
     });
+  });
+}
+
+/** What only servers of the 2025 era can do: ask by themselves, and no longer want to know. */
+function registerReversedTool(server: McpServer): void {
+  server.registerTool("turn-round", {}, async (context) => {
+    await server.server.ping();
+    const abort = new AbortController();
+    const requestedSchema = { type: "object" as const, properties: {} };
+    const asked = context.mcpReq.elicitInput(
+      { mode: "form", message: FORGOTTEN_QUESTION, requestedSchema },
+      { signal: abort.signal },
+    );
+    abort.abort("the server changed its mind");
+    await asked.catch(() => {}); // as it must
+    return textResult("never mind");
   });
 }
 

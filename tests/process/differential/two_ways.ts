@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
 // @ts-types="@modelcontextprotocol/sdk/client/stdio"
 import { getDefaultEnvironment } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -36,6 +37,14 @@ export interface Compared {
 
 /** Where a server that Deno runs finds its packages, if it is not the usual place. */
 const PACKAGE_VARIABLES = ["DENO_DIR", "NPM_CONFIG_REGISTRY"];
+
+/** Returns the command of `modern_server.ts`, with the packages that this checkout pins. */
+export function modernServer(): readonly [string, ...string[]] {
+  const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+  const config = `--config=${path("../../../deno.json")}`;
+  const flags = ["run", "--allow-all", "--no-check", "--quiet", config];
+  return [Deno.execPath(), ...flags, path("modern_server.ts")];
+}
 
 /** A server that can be reached both ways. */
 export class TwoWays implements AsyncDisposable {
@@ -98,6 +107,11 @@ export class TwoWays implements AsyncDisposable {
       await sandbox[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** A temporary folder, gone when this is disposed of. */
+  get folder(): string {
+    return this.#sandbox.folder;
   }
 
   /** The host, for its log. */

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { noteRecord, seenRecords } from "../../lib/discovery/seen_records.ts";
+import { Database } from "../../lib/identity/database.ts";
+import { mcpService, parseServerName } from "../../lib/identity/names.ts";
+import { type EndpointRecord, signEndpointRecord } from "../../lib/wire/endpoint_record.ts";
+import { samplePeer, temporaryHome } from "../identity/temporary_home.ts";
+import { ALICE, HOST, MALLORY } from "../session/peers.ts";
+import { endpointRecord } from "./endpoint_records.ts";
+
+const NOTES = mcpService(parseServerName("notes"));
+
+function note(database: Database, record: EndpointRecord, identity = HOST): EndpointRecord | null {
+  return noteRecord(database, signEndpointRecord(identity, record), record);
+}
+
+Deno.test("noteRecord() returns the newer record when an older one comes, and keeps it", async () => {
+  await using home = await temporaryHome();
+  using database = new Database(home.paths, ALICE.peerId);
+  const [first, second] = [endpointRecord({ seq: 10 }), endpointRecord({ seq: 11, name: "new" })];
+  assert.equal(note(database, first), null);
+  assert.equal(note(database, first), null); // the same again is not older
+  assert.equal(note(database, second), null);
+  assert.deepEqual(note(database, first), second);
+  assert.deepEqual(seenRecords(database, HOST.peerId), [second]);
+});
+
+Deno.test("noteRecord() keeps one record of each service and peer when there are several", async () => {
+  await using home = await temporaryHome();
+  using database = new Database(home.paths, ALICE.peerId);
+  const files = endpointRecord({ seq: 5 });
+  const notes = endpointRecord({ seq: 3, service: NOTES });
+  const other = endpointRecord({ seq: 1, peer: MALLORY.peerId });
+  for (const record of [files, notes]) assert.equal(note(database, record), null);
+  assert.equal(note(database, other, MALLORY), null);
+  assert.deepEqual(seenRecords(database, HOST.peerId), [files, notes]);
+  assert.deepEqual(seenRecords(database, MALLORY.peerId), [other]);
+});
+
+Deno.test("seenRecords() returns none of what another identity of the home saw", async () => {
+  await using home = await temporaryHome();
+  using database = new Database(home.paths, ALICE.peerId);
+  note(database, endpointRecord({}));
+  using other = new Database(home.paths, samplePeer(9));
+  assert.deepEqual(seenRecords(other, HOST.peerId), []);
+});
