@@ -16,7 +16,7 @@ export interface Rate {
 
 /** The bounds of one registry. */
 export interface RegistryLimits {
-  /** Control connections in all: some 50 KiB each, measured. */
+  /** Control connections in all: 26 KB each, measured, and up to twice that in slack of the heap. */
   readonly connections: number;
   /** Control connections from one address. */
   readonly connectionsPerSource: number;

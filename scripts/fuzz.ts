@@ -16,6 +16,7 @@ import { messageOf } from "../lib/errors.ts";
 import { bodies } from "./fuzz/bodies.ts";
 import { endpointRecord } from "./fuzz/endpoint_record.ts";
 import { frames } from "./fuzz/frames.ts";
+import { handshake } from "./fuzz/handshake.ts";
 import { handshakePayload } from "./fuzz/handshake_payload.ts";
 import { jsonLines } from "./fuzz/json_lines.ts";
 import { jsonScan } from "./fuzz/json_scan.ts";
@@ -26,6 +27,7 @@ import { peerId } from "./fuzz/peer_id.ts";
 import { preface } from "./fuzz/preface.ts";
 import { records } from "./fuzz/records.ts";
 import { registryMessages } from "./fuzz/registry_messages.ts";
+import { session } from "./fuzz/session.ts";
 import { wallet } from "./fuzz/wallet.ts";
 import {
   fuzz,
@@ -42,6 +44,8 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   frames,
   bodies,
   records,
+  session,
+  handshake,
   handshakePayload,
   noise,
   wallet,

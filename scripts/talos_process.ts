@@ -23,6 +23,9 @@ function fromSource(main: string): readonly [string, ...string[]] {
   ];
 }
 
+/** Only what hangs takes longer: a process that does not come to its end, or does not become ready. */
+const PATIENCE_MS = 60_000;
+
 /** What a command that ended printed. */
 export interface Finished {
   readonly code: number;
@@ -40,7 +43,7 @@ export interface RunOptions {
   readonly command?: readonly [string, ...string[]];
 }
 
-/** Runs `talos` with `args` to its end. */
+/** Runs `talos` with `args` to its end. Throws Error when it has none within a minute. */
 export async function runTalosProcess(
   args: readonly string[],
   options: RunOptions = {},
@@ -58,8 +61,12 @@ export async function runTalosProcess(
   const writing = writer.write(new TextEncoder().encode(options.stdin ?? ""))
     .then(() => writer.close())
     .catch(() => {}); // it ended without reading all
+  using patience = killAfter(child, PATIENCE_MS);
   const { code, stdout, stderr } = await child.output();
   await writing;
+  if (patience.over) {
+    throw new Error(`${args.join(" ")} did not end in ${PATIENCE_MS / 1000} s:\n${text(stderr)}`);
+  }
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
@@ -73,8 +80,8 @@ export interface RunningProcess extends AsyncDisposable {
   readonly ready: Readonly<Record<string, unknown>>;
   /** What it wrote to stderr so far. */
   readonly log: () => string;
-  /** Resolves when a line of its log contains `part`, or when its log has ended. */
-  readonly logged: (part: string) => Promise<void>;
+  /** Resolves when its log contains `part`, so many times (once by default), or when it has ended. */
+  readonly logged: (part: string, times?: number) => Promise<void>;
   /** Resolves with its exit status when it has ended. */
   readonly exited: Promise<number>;
   /** Sends it a signal. */
@@ -123,7 +130,10 @@ export async function startReady(
   const out = new GrowingText();
   const printing = out.readFrom(child.stdout);
   const exited = child.status.then(({ code }) => code);
-  await Promise.race([out.contains("\n"), exited]);
+  {
+    using _patience = killAfter(child, PATIENCE_MS);
+    await Promise.race([out.contains("\n"), exited]);
+  }
   const line = out.text.split("\n")[0] ?? "";
   if (line === "") {
     await logging;
@@ -136,7 +146,7 @@ export async function startReady(
     port: ready.port,
     ready,
     log: () => log.text,
-    logged: (part) => log.contains(part),
+    logged: (part, times) => log.contains(part, times),
     exited,
     signal: (signal) => child.kill(signal),
     async [Symbol.asyncDispose]() {
@@ -145,10 +155,30 @@ export async function startReady(
       } catch {
         // it has ended already
       }
+      using _patience = killAfter(child, PATIENCE_MS);
       await exited;
       await logging;
       await printing;
     },
+  };
+}
+
+/** Kills `child` in `ms` milliseconds, unless that is disposed of before. */
+function killAfter(child: Deno.ChildProcess, ms: number): Disposable & { readonly over: boolean } {
+  let over = false;
+  const timer = setTimeout(() => {
+    over = true;
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended; what it started holds its pipes.
+    }
+  }, ms);
+  return {
+    get over() {
+      return over;
+    },
+    [Symbol.dispose]: () => clearTimeout(timer),
   };
 }
 
@@ -181,8 +211,8 @@ class GrowingText {
     this.#signal();
   }
 
-  async contains(part: string): Promise<void> {
-    while (!this.text.includes(part) && !this.#ended) await this.#grown.promise;
+  async contains(part: string, times = 1): Promise<void> {
+    while (this.text.split(part).length <= times && !this.#ended) await this.#grown.promise;
   }
 
   #signal(): void {

@@ -45,9 +45,12 @@ function wordsOf({ commands, options }: CompletedCommand): string {
 }
 
 function bash(commands: readonly CompletedCommand[]): string {
-  const cases = commands.map((command) => `    "${command.path}") words="${wordsOf(command)}" ;;`);
+  const cases = commands.map((command) =>
+    `    "${command.path}") words="${wordsOf(command)}"; break ;;`
+  );
   return `_talos() {
   local path="" word words="" i
+  COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="\${COMP_WORDS[i]}"
     [ "$word" = "--" ] && return
@@ -57,7 +60,6 @@ function bash(commands: readonly CompletedCommand[]): string {
     case "$path" in
 ${cases.map((line) => `  ${line}`).join("\n")}
     esac
-    [ -n "$words" ] || [ -z "$path" ] && break
     case "$path" in *" "*) path="\${path% *}" ;; *) path="" ;; esac
   done
   COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))

@@ -106,7 +106,13 @@ const STATUSES: ReadonlyMap<string, ExitStatus> = new Map(Object.entries(STATUS_
 
 /** Returns the exit status for anything that was thrown. */
 export function exitStatusOf(thrown: unknown): ExitStatus {
-  if (thrown instanceof Deno.errors.NotCapable) return ExitStatus.notPermitted;
+  if (lacksPermission(thrown)) return ExitStatus.notPermitted;
   if (!(thrown instanceof TalosError)) return ExitStatus.failure;
   return STATUSES.get(thrown.code) ?? ExitStatus.failure;
+}
+
+/** Tells whether the reason for what was thrown is a permission that this process does not have. */
+export function lacksPermission(thrown: unknown): boolean {
+  if (thrown instanceof Deno.errors.NotCapable) return true;
+  return thrown instanceof TalosError && lacksPermission(thrown.cause);
 }

@@ -8,7 +8,7 @@
 import { utf8 } from "../bytes.ts";
 import { messageOf, TalosError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { exitStatusOf } from "./exit_status.ts";
+import { exitStatusOf, lacksPermission } from "./exit_status.ts";
 
 /** Something that takes bytes at once, such as `Deno.stdout`. */
 export interface SyncWriter {
@@ -102,10 +102,10 @@ function errorObject(thrown: unknown) {
 }
 
 function hintsOf(thrown: unknown): readonly string[] {
-  if (thrown instanceof TalosError) return thrown.hints;
-  if (thrown instanceof Deno.errors.NotCapable) {
+  if (lacksPermission(thrown)) {
     return ["Deno keeps this process from it; see what a command needs: talos permissions COMMAND"];
   }
+  if (thrown instanceof TalosError) return thrown.hints;
   return ["this is a fault of Talos: run it again with --verbose, and report what it prints"];
 }
 

@@ -115,6 +115,10 @@ export function talosProgram({ contextOf: makeContext, print }: ProgramOptions):
   const contextOf = (made: Command): Context => makeContext(made.optsWithGlobals());
 
   command("init", "make an identity: the wallet, and its Peer ID")
+    .addHelpText(
+      "after",
+      examples("talos init --name laptop", "talos init --name laptop --passphrase"),
+    )
     .requiredOption("--name <name>", "what this machine or person is called")
     .option("--force", "replace a wallet that is there (it is kept as a .bak)")
     .option("--passphrase", "seal the key under a passphrase")
@@ -153,6 +157,14 @@ export function talosProgram({ contextOf: makeContext, print }: ProgramOptions):
   addAccessCommands(command("access", "who may use what"), contextOf);
 
   withRegistryOptions(command("mcp-serve", "share an MCP server with those who may use it"))
+    .addHelpText(
+      "after",
+      examples(
+        'talos mcp-serve --authorized-peer PEER-ID --command "npx -y @scope/server /home/me/projects"',
+        "talos mcp-serve --authorized-peer PEER-ID --service notes -- node notes-server.js",
+        "talos mcp-serve --authorized-peer PEER-ID --config servers.json",
+      ),
+    )
     .argument("[command...]", "the server's command, behind --")
     .addOption(repeatable("--authorized-peer <id>", "who may use it (repeats)"))
     .option("--command <text>", "the server's command as one text; no shell runs")
@@ -179,6 +191,13 @@ export function talosProgram({ contextOf: makeContext, print }: ProgramOptions):
     });
 
   withRegistryOptions(command("mcp-connect", "be a host's MCP server, on stdin and stdout"))
+    .addHelpText(
+      "after",
+      examples(
+        "talos mcp-connect PEER-ID@192.0.2.7",
+        "talos mcp-connect PEER-ID/notes@host.example:8767",
+      ) + "\n\nThis is the command that an agent's MCP configuration names.",
+    )
     .argument("<peer>", "PEER[/SERVICE][@HOST[:PORT]]")
     .option("--max-message <bytes>", "the longest message (default: 67108864)", parseBytes)
     .option("--strict-clock", "refuse a host whose clock is off by more than 60 s, without a retry")
@@ -233,6 +252,10 @@ function finish(command: Command, typed: string): void {
 
 function usageError(command: Command, typed: string, error: CommanderError): UsageError {
   if (error.code === "commander.help") {
+    const [help, unknown] = command.args;
+    if (help === "help" && unknown !== undefined) {
+      return new UsageError(typed, `unknown command ${unknown}`, []);
+    }
     const names = command.commands.map((below) => below.name());
     return new UsageError(typed, `a command is missing: ${names.join(", ")}`, []);
   }
@@ -267,6 +290,11 @@ function stateOf(sentence: string): string {
     if (pattern.test(sentence)) return sentence.replace(pattern, state);
   }
   return sentence;
+}
+
+/** Command lines that show how a command is used. */
+function examples(...lines: readonly string[]): string {
+  return ["\nExamples:", ...lines.map((line) => `  ${line}`)].join("\n");
 }
 
 function exitStatusHelp(): string {

@@ -70,7 +70,11 @@ export async function findPeer(options: FindOptions): Promise<Whereabouts> {
   } else if (records.length === 0) {
     throw servesNothing(peer, found, clock);
   }
-  return chosen(options, records, found);
+  return chosen(options, records, found === null ? null : presenceOf(found));
+}
+
+function presenceOf({ name, online, lastSeen }: FoundPeer): PeerPresence {
+  return { name, online, lastSeen };
 }
 
 /** Returns where the peer was when it was last looked up, or null when it never was. Asks nobody. */
@@ -207,8 +211,8 @@ function labels(records: readonly EndpointRecord[]): string {
 }
 
 /** Returns how long ago a moment was, for people. */
-export function ago(moment: number, { now }: Pick<Clock, "now">): string {
-  const seconds = Math.max(0, Math.round((now() - moment) / 1000));
+export function ago(moment: number, clock: Pick<Clock, "now">): string {
+  const seconds = Math.max(0, Math.round((clock.now() - moment) / 1000));
   if (seconds < 120) return `${seconds} s ago`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
   return seconds < 172_800

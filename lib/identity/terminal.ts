@@ -50,9 +50,10 @@ const DELETE = 0x7f;
  * "passphrase_invalid" (not UTF-8, or longer than a passphrase may be).
  */
 export async function readHiddenLine(terminal: Terminal, question: string): Promise<string> {
-  terminal.write(question);
+  // Raw before anybody is asked: whoever answers at once must not see it echoed.
   terminal.setRaw(true);
   try {
+    terminal.write(question);
     return await readLine(terminal);
   } finally {
     terminal.setRaw(false);

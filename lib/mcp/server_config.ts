@@ -3,8 +3,8 @@
  *
  *     {"mcpServers": {"files": {"command": "npx", "args": ["-y", "…"], "env": {"KEY": "value"}, "cwd": "…"}}}
  *
- * Only servers on standard input and output can be shared. Fields that we do not know are ignored, as the
- * programs that write such files have their own. Pure.
+ * Only servers on standard input and output can be shared. One that its file says is disabled is left out;
+ * other fields that we do not know are ignored, as the programs that write such files have their own. Pure.
  */
 
 import {
@@ -16,7 +16,10 @@ import {
 } from "../identity/strict_json.ts";
 import { parseServerName, type ServerName } from "../identity/names.ts";
 import { messageOf } from "../errors.ts";
+import { printable } from "../log.ts";
 import { McpError } from "./errors.ts";
+
+const MAX_SHOWN_CHARACTERS = 80;
 
 /** One server of the file. */
 export interface ConfiguredServer {
@@ -33,11 +36,18 @@ export interface ConfiguredServer {
 /** Reads such a file. Throws McpError "config_invalid" with the place. */
 export function parseServerConfig(text: string): ConfiguredServer[] {
   const root = parsed(text);
-  const servers = isJsonObject(root) ? root["mcpServers"] : undefined;
-  if (!isJsonObject(servers)) throw invalid("it has no object mcpServers");
-  const entries = Object.entries(servers);
-  if (entries.length === 0) throw invalid("mcpServers is empty");
-  return entries.map(([key, value]) => serverOf(key, value));
+  const configured = isJsonObject(root) ? root["mcpServers"] : undefined;
+  if (!isJsonObject(configured)) throw invalid("it has no object mcpServers");
+  const entries = Object.entries(configured);
+  const servers = entries.flatMap(([key, value]) =>
+    isDisabled(value) ? [] : [serverOf(key, value)]
+  );
+  if (servers.length === 0) throw invalid("no server is in mcpServers that is not disabled");
+  return servers;
+}
+
+function isDisabled(value: Json): boolean {
+  return isJsonObject(value) && value["disabled"] === true;
 }
 
 function parsed(text: string): Json {
@@ -49,11 +59,11 @@ function parsed(text: string): Json {
 }
 
 function serverOf(key: string, value: Json): ConfiguredServer {
-  const at = `mcpServers.${key}`;
+  const at = `mcpServers.${printable(key, MAX_SHOWN_CHARACTERS)}`;
   const name = serverName(key, at);
   if (!isJsonObject(value)) throw invalid(`${at} is no object`);
-  const { command, cwd } = value;
-  if (command === undefined && value["url"] !== undefined) {
+  const { command, cwd, type = "stdio" } = value;
+  if (type !== "stdio" || (command === undefined && value["url"] !== undefined)) {
     throw invalid(`${at} is reached by a URL; only servers with a command can be shared`);
   }
   if (typeof command !== "string" || command === "") throw invalid(`${at}.command is missing`);

@@ -8,7 +8,7 @@
  * so until that one decrypts the responder must spawn, store and report nothing.
  */
 
-import { type Bytes, concat, EMPTY, hex, utf8 } from "../bytes.ts";
+import { type Bytes, concat, hex, utf8 } from "../bytes.ts";
 import type { Clock } from "../clock.ts";
 import { CryptoError } from "../crypto/errors.ts";
 import type { RandomBytes } from "../crypto/random.ts";
@@ -27,7 +27,6 @@ import { Label } from "../wire/labels.ts";
 import {
   type ConnectionKind,
   decodePreface,
-  decodeVersionAnswer,
   encodePreface,
   encodeVersionAnswer,
   PREFACE_BYTES,
@@ -44,6 +43,7 @@ import {
   type HandshakeRefusal,
   type Role,
 } from "./handshake_payload.ts";
+import { goneDuringHandshake, HandshakeStream } from "./handshake_stream.ts";
 import { RecordChannel } from "./record_channel.ts";
 
 const PATTERN = handshakePattern("IKhfs");
@@ -130,7 +130,7 @@ async function runInitiator(stream: HandshakeStream, options: InitiateOptions) {
   if (options.strictClock === true && Math.abs(skewMs) > MAX_CLOCK_SKEW_MS) {
     throw clockError(skewMs, true);
   }
-  return stream.connect(noise, remote, remote.time - clock.now());
+  return connected(stream, noise, remote, remote.time - clock.now());
 }
 
 /**
@@ -182,7 +182,19 @@ async function runResponder(stream: HandshakeStream, options: RespondOptions) {
   await stream.write(framed(message2));
   const skewMs = remote.time - clock.now();
   if (refused !== null) throw refusedHere(refused, remote.peer, skewMs);
-  return stream.connect(noise, remote, skewMs);
+  return connected(stream, noise, remote, skewMs);
+}
+
+/** Turns a finished handshake into a connection. */
+function connected(
+  { transport, readAhead }: HandshakeStream,
+  noise: HandshakeState,
+  { peer, caps }: HandshakePayload,
+  skewMs: number,
+): Connection {
+  const { send, receive, handshakeHash } = noise.split();
+  const channel = new RecordChannel(transport, { send, receive }, { readAhead });
+  return { peer, channel, path: transport.path, caps, skewMs, handshakeHash };
 }
 
 function readPayload(from: Role, noise: HandshakeState, message: Bytes): HandshakePayload {
@@ -304,107 +316,4 @@ function translated(error: unknown, { remote }: PathLabel): unknown {
   }
   if (error instanceof TransportError) return goneDuringHandshake(remote, error);
   return error;
-}
-
-function goneDuringHandshake(remote: string, cause?: unknown): SessionError {
-  return new SessionError(
-    "handshake_failed",
-    `${remote} closed the connection during the handshake`,
-    { cause },
-  );
-}
-
-/** The transport during a handshake: reads exactly what is asked for and keeps what came behind it. */
-class HandshakeStream {
-  readonly #transport: Transport;
-  readonly #buffer: Bytes = new Uint8Array(PREFACE_BYTES + 2 + MAX_HANDSHAKE_MESSAGE_BYTES);
-  #length = 0;
-
-  constructor(transport: Transport) {
-    this.#transport = transport;
-  }
-
-  write(bytes: Bytes): Promise<void> {
-    return this.#transport.write(bytes);
-  }
-
-  /**
-   * Writes and ends our direction, then reads to the end of the other's, or as much as a handshake has:
-   * closing with bytes unread could destroy what was written.
-   */
-  async writeLast(bytes: Bytes): Promise<void> {
-    await this.#transport.write(bytes);
-    await this.#transport.closeWrite();
-    for (let left = MAX_HANDSHAKE_MESSAGE_BYTES; left > 0;) {
-      const read = await this.#transport.read(this.#buffer);
-      if (read === null) return;
-      left -= read;
-    }
-  }
-
-  /** Returns the next `count` bytes, copied. */
-  async readExactly(count: number): Promise<Bytes> {
-    while (this.#length < count) {
-      const read = await this.#transport.read(this.#buffer.subarray(this.#length));
-      if (read === null) throw goneDuringHandshake(this.#transport.path.remote);
-      this.#length += read;
-    }
-    const bytes = this.#buffer.slice(0, count);
-    this.#buffer.copyWithin(0, count, this.#length);
-    this.#length -= count;
-    return bytes;
-  }
-
-  async readMessage(): Promise<Bytes> {
-    const length = u16(await this.readExactly(2));
-    if (length > MAX_HANDSHAKE_MESSAGE_BYTES || length === 0) {
-      throw new SessionError(
-        "not_talos",
-        `Cannot read handshake message: length is ${length}, limit is ${MAX_HANDSHAKE_MESSAGE_BYTES}`,
-      );
-    }
-    return await this.readExactly(length);
-  }
-
-  /** Reads message 2, or the answer to an unknown version, which throws. */
-  async readAnswer(): Promise<Bytes> {
-    const head = await this.readExactly(2);
-    const length = u16(head);
-    if (length > MAX_HANDSHAKE_MESSAGE_BYTES) {
-      const versions = decodeVersionAnswer(
-        concat(head, await this.readExactly(PREFACE_BYTES - 2).catch(() => EMPTY)),
-      );
-      if (versions === null) {
-        throw new SessionError(
-          "not_talos",
-          `What answers at ${this.#transport.path.remote} does not speak Talos`,
-        );
-      }
-      throw new SessionError(
-        "version",
-        `The host speaks protocol versions ${versions.min} to ${versions.max}, ` +
-          `this program speaks ${PROTOCOL_VERSION}`,
-        { hints: ["install the same version of Talos on both machines: `talos version` shows it"] },
-      );
-    }
-    return await this.readExactly(length);
-  }
-
-  /** Turns the finished handshake into a connection. */
-  connect(noise: HandshakeState, remote: HandshakePayload, skewMs: number): Connection {
-    const { send, receive, handshakeHash } = noise.split();
-    const readAhead = this.#buffer.slice(0, this.#length);
-    return {
-      peer: remote.peer,
-      channel: new RecordChannel(this.#transport, { send, receive }, { readAhead }),
-      path: this.#transport.path,
-      caps: remote.caps,
-      skewMs,
-      handshakeHash,
-    };
-  }
-}
-
-function u16(bytes: Bytes): number {
-  return (bytes[0]! << 8) | bytes[1]!;
 }

@@ -5,8 +5,8 @@
  *        │                   │
  *        └─ REFUSED ─────────┴── connection lost, protocol error ──▶ ended (with an error)
  *
- * This is the shell around {@link SendWindow}, {@link ReceiveWindow} and {@link LivenessWatch}: it moves
- * frames between them and one record channel. The socket is always read, whatever the consumer does;
+ * This is the shell around {@link Sender}, {@link ReceiveWindow} and {@link LivenessWatch}: it moves frames
+ * between them and one record channel. The socket is always read, whatever the consumer does;
  * what bounds memory is credit. CLOSE means "I send nothing more": messages that arrived before it are
  * still delivered, and the other direction goes on until it closes too. Then both ends end their streams
  * and read to the end of the other's, so that nothing on its way is destroyed.
@@ -15,16 +15,10 @@
 import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import { ACK_DELAY_MS, EARLY_DATA_BYTES, FRAGMENT_COST_BYTES } from "../limits.ts";
+import { ACK_DELAY_MS, EARLY_DATA_BYTES } from "../limits.ts";
 import { describePath, type PathLabel } from "../transport/transport.ts";
 import { WireError } from "../wire/errors.ts";
-import {
-  decodeFrame,
-  encodeAck,
-  encodeDataHeader,
-  encodePing,
-  type Frame,
-} from "../wire/frames.ts";
+import { decodeFrame, encodeAck, encodePing, type Frame } from "../wire/frames.ts";
 import {
   decodeOpened,
   decodeReason,
@@ -38,8 +32,9 @@ import {
 import type { Connection } from "./connection.ts";
 import { SessionError, type SessionErrorCode } from "./errors.ts";
 import { LivenessWatch } from "./liveness_watch.ts";
-import { ReplayBudget, type ReplayShare } from "./replay_budget.ts";
-import { ReceiveWindow, SendWindow, windowBytes } from "./window.ts";
+import { ReplayBudget } from "./replay_budget.ts";
+import { Sender } from "./sender.ts";
+import { ReceiveWindow } from "./window.ts";
 
 /** How long {@link Session.close} waits for the other end's CLOSE unless told otherwise. */
 const CLOSE_PATIENCE_MS = 2_000;
@@ -64,20 +59,16 @@ export class Session implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #open: OpenBody;
-  readonly #sending = new SendWindow(EARLY_DATA_BYTES);
+  readonly #sender: Sender;
   readonly #receiving: ReceiveWindow;
-  readonly #share: ReplayShare;
   readonly #watch: LivenessWatch;
   readonly #opened = Promise.withResolvers<OpenedBody>();
+  readonly #peerClosed = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
-  readonly #counts = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
 
-  #peerMaxMessage: number | undefined;
   #arrival = Promise.withResolvers<void>();
-  #progress = Promise.withResolvers<void>();
-  #waitingForRoom = false;
-  #waitingSends = 0;
-  #lastSend: Promise<void> = Promise.resolve();
+  #messagesReceived = 0;
+  #bytesReceived = 0;
   #receivers = 0;
   #ackTimer: Disposable | undefined;
   #pingToken = 0;
@@ -99,10 +90,15 @@ export class Session implements AsyncDisposable {
     this.#open = open;
     this.#clock = clock;
     this.#receiving = new ReceiveWindow(maxMessage, EARLY_DATA_BYTES);
-    this.#share = budget.share();
     this.#watch = new LivenessWatch(clock, {
       ping: () => this.#ping(),
       dead: (silentMs) => this.#fail(silent(silentMs)),
+    });
+    this.#sender = new Sender({
+      channel: connection.channel,
+      receiving: this.#receiving,
+      watch: this.#watch,
+      share: budget.share(),
     });
     this.#opened.promise.catch(() => {}); // whoever does not wait for it learns of it from receive()
   }
@@ -137,7 +133,7 @@ export class Session implements AsyncDisposable {
   ): Session {
     const frame = encodeOpened(mine);
     const session = new Session(connection, open, mine.maxMessage, clock, budget);
-    session.#peerMaxMessage = open.maxMessage;
+    session.#sender.opened(open.maxMessage);
     session.#opened.resolve(mine);
     connection.channel.enqueue(frame);
     session.#start();
@@ -176,12 +172,17 @@ export class Session implements AsyncDisposable {
 
   /** What the session counted so far. */
   get counts(): SessionCounts {
-    return this.#counts;
+    return {
+      messagesSent: this.#sender.messages,
+      messagesReceived: this.#messagesReceived,
+      bytesSent: this.#sender.bytes,
+      bytesReceived: this.#bytesReceived,
+    };
   }
 
   /** The longest message the other end takes, in bytes; undefined until it said so. */
   get peerMaxMessage(): number | undefined {
-    return this.#peerMaxMessage;
+    return this.#sender.peerMaxMessage;
   }
 
   /**
@@ -190,49 +191,8 @@ export class Session implements AsyncDisposable {
    * is granted only short ones are sent; a longer one waits, for the other end's limit is not known yet.
    * Throws SessionError `message_too_large` without sending anything, and what ended the session.
    */
-  async send(message: Bytes): Promise<void> {
-    if (this.#over || this.#closing !== undefined) throw this.#failure ?? closed();
-    if (this.#waitingSends === 0 && this.#hasRoomFor(message)) {
-      if (this.#share.tryTake(message.length)) return this.#push(message);
-    }
-    await this.#sendInTurn(message);
-  }
-
-  async #sendInTurn(message: Bytes): Promise<void> {
-    const before = this.#lastSend;
-    const turn = Promise.withResolvers<void>();
-    this.#lastSend = turn.promise;
-    this.#waitingSends++;
-    try {
-      await before;
-      while (!this.#over && !this.#hasRoomFor(message)) await this.#progress.promise;
-      if (!this.#over) await this.#share.take(message.length);
-      if (this.#over) throw this.#failure ?? closed();
-      this.#push(message);
-    } finally {
-      this.#waitingSends--;
-      turn.resolve();
-    }
-  }
-
-  /** Tells whether the window has room for `message`. Throws `message_too_large` where it never will. */
-  #hasRoomFor({ length }: Bytes): boolean {
-    const limit = this.#peerMaxMessage;
-    if (limit === undefined && length + FRAGMENT_COST_BYTES > EARLY_DATA_BYTES) return false;
-    if (limit !== undefined && length > limit) {
-      throw new SessionError(
-        "message_too_large",
-        `Cannot send message: it has ${length} bytes, the peer takes ${limit}`,
-      );
-    }
-    return this.#sending.heldBytes <= windowBytes(limit ?? 0);
-  }
-
-  #push(message: Bytes): void {
-    this.#counts.messagesSent++;
-    this.#counts.bytesSent += message.length;
-    this.#sending.push(message);
-    this.#pump();
+  send(message: Bytes): Promise<void> {
+    return this.#sender.send(message);
   }
 
   /**
@@ -257,8 +217,8 @@ export class Session implements AsyncDisposable {
   }
 
   #handOut(message: Bytes): Bytes {
-    this.#counts.messagesReceived++;
-    this.#counts.bytesReceived += message.length;
+    this.#messagesReceived++;
+    this.#bytesReceived += message.length;
     if (this.#receiving.ackUrgent) this.#sendAck();
     return message;
   }
@@ -281,12 +241,10 @@ export class Session implements AsyncDisposable {
 
   async #closeInOrder(frame: Bytes): Promise<void> {
     const { channel } = this.#connection;
-    await this.#lastSend;
-    while (!this.#sending.allSent && !this.#over) await this.#progress.promise;
-    if (this.#over) return;
+    if (!await this.#sender.finish()) return;
     this.#closeSent = true;
     channel.enqueue(frame);
-    while (this.#closeReceived === undefined && !this.#over) await this.#progress.promise;
+    await Promise.race([this.#peerClosed.promise, this.#ended.promise]);
     await channel.closeWrite();
     await this.#ended.promise;
   }
@@ -329,9 +287,9 @@ export class Session implements AsyncDisposable {
       case "data":
         this.#receiving.accept(frame);
         this.#signalArrival();
-        return this.#acknowledged(frame.ack, frame.credit);
+        return this.#sender.acknowledged(frame.ack, frame.credit);
       case "ack":
-        return this.#acknowledged(frame.ack, frame.credit);
+        return this.#sender.acknowledged(frame.ack, frame.credit);
       case "ping":
         // A peer that floods us with pings and reads nothing gets no answers beyond what has room.
         if (this.#connection.channel.hasRoom) {
@@ -363,7 +321,7 @@ export class Session implements AsyncDisposable {
     const { type } = frame;
     if (type === "ping" || type === "pong") return;
     const answers = type === "opened" || type === "refused";
-    const opened = this.#peerMaxMessage !== undefined;
+    const opened = this.#sender.peerMaxMessage !== undefined;
     if (opened && answers) throw outOfTurn(frame, "the session is open");
     if (!opened && !answers) throw outOfTurn(frame, "the session is not open yet");
     if (this.#closeReceived !== undefined && type !== "ack") {
@@ -372,43 +330,14 @@ export class Session implements AsyncDisposable {
   }
 
   #takeOpened(opened: OpenedBody): void {
-    this.#peerMaxMessage = opened.maxMessage;
+    this.#sender.opened(opened.maxMessage);
     this.#opened.resolve(opened);
-    this.#signalProgress();
   }
 
   #takeClose(reason: ReasonBody): void {
     this.#closeReceived = reason;
     this.#signalArrival();
-    this.#signalProgress();
-  }
-
-  #acknowledged(ack: number, credit: number): void {
-    this.#share.giveBack(this.#sending.acknowledge(ack, credit));
-    this.#watch.acknowledged(this.#sending.awaitsAck);
-    this.#signalProgress();
-    this.#pump();
-  }
-
-  /** Moves fragments into the channel as far as credit and the channel's queue have room. */
-  #pump(): void {
-    const { channel } = this.#connection;
-    while (channel.hasRoom) {
-      const fragment = this.#sending.next();
-      if (fragment === null) return;
-      const { ack, credit } = this.#receiving;
-      channel.enqueue(encodeDataHeader(fragment.more, fragment.seq, ack, credit), fragment.bytes);
-      this.#receiving.advertised();
-      this.#watch.sent();
-    }
-    if (this.#waitingForRoom) return;
-    this.#waitingForRoom = true;
-    channel.whenWritten().then(() => {
-      this.#waitingForRoom = false;
-      if (this.#over) return;
-      this.#pump();
-      this.#signalProgress();
-    });
+    this.#peerClosed.resolve();
   }
 
   #sendAck(): void {
@@ -450,23 +379,16 @@ export class Session implements AsyncDisposable {
     this.#over = true;
     this.#watch[Symbol.dispose]();
     this.#ackTimer?.[Symbol.dispose]();
-    this.#share[Symbol.dispose]();
     this.#connection.channel.close();
+    this.#sender.end(this.#failure ?? closed());
     this.#opened.reject(closed());
     this.#signalArrival();
-    this.#signalProgress();
     this.#ended.resolve();
   }
 
   #signalArrival(): void {
     const { resolve } = this.#arrival;
     this.#arrival = Promise.withResolvers();
-    resolve();
-  }
-
-  #signalProgress(): void {
-    const { resolve } = this.#progress;
-    this.#progress = Promise.withResolvers();
     resolve();
   }
 }

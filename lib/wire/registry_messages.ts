@@ -92,9 +92,9 @@ export interface HelloResponse {
 export interface FoundPeer {
   /** What it calls itself. */
   readonly name: string;
-  /** Whether a process of it is connected to the registry now. */
+  /** Whether a process of it that serves something is connected to the registry now. */
   readonly online: boolean;
-  /** When one last was, Unix time in milliseconds. */
+  /** When any process of it last was connected, Unix time in milliseconds. */
   readonly lastSeen: number;
   /** Its records, as it signed them; those asked for, expired ones included. */
   readonly records: readonly SignedEndpointRecord[];
@@ -106,9 +106,9 @@ export interface ListedPeer {
   readonly peer: PeerId;
   /** What it calls itself. */
   readonly name: string;
-  /** Whether a process of it is connected to the registry now. */
+  /** Whether a process of it that serves something is connected to the registry now. */
   readonly online: boolean;
-  /** When one last was, Unix time in milliseconds. */
+  /** When any process of it last was connected, Unix time in milliseconds. */
   readonly lastSeen: number;
   /** Its services whose records have not expired. */
   readonly services: readonly string[];

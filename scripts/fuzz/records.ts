@@ -5,8 +5,8 @@ import { CipherState } from "../../lib/noise/cipher_state.ts";
 import { CIPHER_KEY_BYTES, TALOS_SUITE } from "../../lib/noise/suite.ts";
 import { SessionError } from "../../lib/session/errors.ts";
 import { type ChannelKeys, RecordChannel } from "../../lib/session/record_channel.ts";
-import type { Transport } from "../../lib/transport/transport.ts";
 import { encodeAck, encodeDataHeader, encodePing } from "../../lib/wire/frames.ts";
+import { ScriptedTransport } from "../../tests/transport/faulty.ts";
 import { check, type FuzzTarget } from "../fuzzing.ts";
 
 /** Few, so that the stream has REKEY in it. */
@@ -30,7 +30,7 @@ export const records: FuzzTarget = {
     return [await stream(FRAMES), await stream(FRAMES.slice(0, 1)), await stream([])];
   },
   async run(input) {
-    const transport = new Recording(input);
+    const transport = new ScriptedTransport(input);
     using channel = new RecordChannel(transport, keys(), { recordsPerKey: RECORDS_PER_KEY });
     let received = 0;
     do {
@@ -44,7 +44,7 @@ export const records: FuzzTarget = {
 
 /** Returns what a channel writes for `frames`. */
 async function stream(frames: readonly Bytes[]): Promise<Bytes> {
-  const transport = new Recording(EMPTY);
+  const transport = new ScriptedTransport(EMPTY);
   using channel = new RecordChannel(transport, keys(), { recordsPerKey: RECORDS_PER_KEY });
   for (const frame of frames) channel.enqueue(frame);
   await channel.flush();
@@ -56,35 +56,4 @@ function keys(): ChannelKeys {
   const key = new Uint8Array(CIPHER_KEY_BYTES).fill(3);
   const state = () => new CipherState(TALOS_SUITE.cipher, key);
   return { send: state(), receive: state() };
-}
-
-/** A transport that gives `input` and keeps what is written. */
-class Recording implements Transport {
-  readonly path = { kind: "memory", remote: "fuzz", source: "fuzz" } as const;
-  written: Bytes = EMPTY;
-  #input: Bytes;
-
-  constructor(input: Bytes) {
-    this.#input = input;
-  }
-
-  read(into: Bytes): Promise<number | null> {
-    const count = Math.min(into.length, this.#input.length);
-    into.set(this.#input.subarray(0, count));
-    this.#input = this.#input.subarray(count);
-    return Promise.resolve(count === 0 ? null : count);
-  }
-
-  write(bytes: Bytes): Promise<void> {
-    this.written = concat(this.written, bytes);
-    return Promise.resolve();
-  }
-
-  closeWrite(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  close(): void {}
-
-  [Symbol.dispose](): void {}
 }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { Publisher, type PublisherOptions } from "../../lib/discovery/publisher.ts";
 import { forgetKey, pinKey } from "../../lib/discovery/registry_keys.ts";
-import { mcpService, parseServerName } from "../../lib/identity/names.ts";
 import { openEndpointRecord } from "../../lib/wire/endpoint_record.ts";
 import { seededIdentity } from "../../scripts/seeded_identity.ts";
 import { ALICE, isSettled } from "../session/peers.ts";
+import { FILES, NOTES, NOW } from "./endpoint_records.ts";
 import {
   ADDRESS,
   agreeable,
@@ -13,10 +13,6 @@ import {
   type Scene,
   scene,
 } from "./fake_registry.ts";
-
-const FILES = mcpService(parseServerName("files"));
-const NOTES = mcpService(parseServerName("notes"));
-const START = 1_750_000_000_000;
 
 function publisher(stage: Scene, changes: Partial<PublisherOptions> = {}): Publisher {
   return new Publisher({
@@ -70,8 +66,8 @@ Deno.test("Publisher registers and publishes every service when it begins", asyn
       relays: [],
       min: 1,
       max: 1,
-      seq: START,
-      issuedAt: START,
+      seq: NOW,
+      issuedAt: NOW,
       ttlSeconds: 600,
     })),
   );
@@ -93,8 +89,8 @@ Deno.test("Publisher publishes anew every 5 min, with what holds then, when noth
   assert.equal(stage.registry.of("publish").length, 1);
   await stage.clock.advance(1);
   const [first, second] = published(stage.registry);
-  assert.equal(second?.issuedAt, START + 300_000);
-  assert.equal(second?.seq, START + 300_000);
+  assert.equal(second?.issuedAt, NOW + 300_000);
+  assert.equal(second?.seq, NOW + 300_000);
   assert.deepEqual(first?.addresses.at(-1), { host: "192.168.1.5", port: 8766 });
   assert.deepEqual(second?.addresses.at(-1), { host: "10.0.0.9", port: 8766 });
   assert.deepEqual(stage.registry.of("register").map((request) => request.unlisted), [false, true]);
@@ -110,24 +106,24 @@ Deno.test("Publisher publishes at once when it is told to refresh", async () => 
   await stage.clock.advance(1);
   publishing.refresh();
   await stage.clock.advance(0);
-  assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [START, START + 1]);
+  assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [NOW, NOW + 1]);
 });
 
 Deno.test("Publisher goes on at the registry's seq + 1 when its own clock went back", async () => {
   await using stage = await scene();
-  const seqs = new Map<string, number>([[FILES, START + 5_000]]);
+  const seqs = new Map<string, number>([[FILES, NOW + 5_000]]);
   stage.registry.answer = withMemory(seqs);
   await using publishing = publisher(stage);
   await publishing.published;
-  assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [START, START + 5_001]);
+  assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [NOW, NOW + 5_001]);
   publishing.refresh();
   await stage.clock.advance(0);
-  assert.equal(seqs.get(FILES), START + 5_002);
+  assert.equal(seqs.get(FILES), NOW + 5_002);
 });
 
 Deno.test("Publisher is not locked out when the registry lost its database", async () => {
   await using stage = await scene();
-  stage.registry.answer = withMemory(new Map([[FILES, START + 5_000]]));
+  stage.registry.answer = withMemory(new Map([[FILES, NOW + 5_000]]));
   await using publishing = publisher(stage);
   await publishing.published;
   const seqs = new Map<string, number>();
@@ -136,7 +132,7 @@ Deno.test("Publisher is not locked out when the registry lost its database", asy
   await stage.clock.advance(1_000);
   assert.equal(publishing.state.state, "published");
   assert.equal(stage.registry.of("register").length, 2);
-  assert.equal(seqs.get(FILES), START + 5_002);
+  assert.equal(seqs.get(FILES), NOW + 5_002);
 });
 
 Deno.test("Publisher connects again with growing pauses when the registry is gone, and says so once", async () => {
@@ -219,7 +215,7 @@ Deno.test("Publisher withdraws every service when it is disposed of", async () =
       seq,
       addresses,
     })),
-    [FILES, NOTES].map((service) => ({ service, ttlSeconds: 0, seq: START + 1, addresses: [] })),
+    [FILES, NOTES].map((service) => ({ service, ttlSeconds: 0, seq: NOW + 1, addresses: [] })),
   );
   assert.equal(stage.clock.timers, 0);
 });

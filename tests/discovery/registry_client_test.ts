@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../lib/bytes.ts";
-import { DiscoveryError, type DiscoveryErrorCode } from "../../lib/discovery/errors.ts";
+import type { DiscoveryErrorCode } from "../../lib/discovery/errors.ts";
 import { RegistryClient, RegistryRefused } from "../../lib/discovery/registry_client.ts";
 import { encodeReason } from "../../lib/session/bodies.ts";
 import { encodePing } from "../../lib/wire/frames.ts";
@@ -8,15 +8,8 @@ import { encode } from "../../lib/wire/msgpack.ts";
 import { encodeRegistryFrame } from "../../lib/wire/registry_frames.ts";
 import type { RegistryRefusal } from "../../lib/wire/registry_messages.ts";
 import { isSettled, MALLORY } from "../session/peers.ts";
+import { failure } from "./endpoint_records.ts";
 import { agreeable, scene } from "./fake_registry.ts";
-
-/** Waits for the failure of `work` and returns it. */
-async function failure(work: Promise<unknown>, code: DiscoveryErrorCode): Promise<DiscoveryError> {
-  const error = await work.then(() => assert.fail("it did not fail"), (error: unknown) => error);
-  assert.ok(error instanceof DiscoveryError, String(error));
-  assert.equal(error.code, code, error.message);
-  return error;
-}
 
 Deno.test("RegistryClient.connect() says hello with instance and token when there is one", async () => {
   await using stage = await scene();

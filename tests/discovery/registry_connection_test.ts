@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
-import { DiscoveryError, type DiscoveryErrorCode } from "../../lib/discovery/errors.ts";
+import { DiscoveryError } from "../../lib/discovery/errors.ts";
 import { connectToRegistry } from "../../lib/discovery/registry_connection.ts";
 import { forgetKey, pinKey, pinnedKey } from "../../lib/discovery/registry_keys.ts";
 import { SessionError } from "../../lib/session/errors.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import { seededIdentity } from "../../scripts/seeded_identity.ts";
 import { MALLORY } from "../session/peers.ts";
+import { failure } from "./endpoint_records.ts";
 import { ADDRESS, type Scene, scene } from "./fake_registry.ts";
 
 const OLD = seededIdentity("old registry").peerId;
-
-async function failure(work: Promise<unknown>, code: DiscoveryErrorCode): Promise<DiscoveryError> {
-  const error = await work.then(() => assert.fail("it did not fail"), (error: unknown) => error);
-  assert.ok(error instanceof DiscoveryError, String(error));
-  assert.equal(error.code, code, error.message);
-  return error;
-}
 
 /** Connects and closes, and returns whom it met. */
 async function meet({ options }: Scene, changes: Partial<Scene["options"]> = {}) {

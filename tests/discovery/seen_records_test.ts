@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
 import { noteRecord, seenRecords } from "../../lib/discovery/seen_records.ts";
 import { Database } from "../../lib/identity/database.ts";
-import { mcpService, parseServerName } from "../../lib/identity/names.ts";
 import { type EndpointRecord, signEndpointRecord } from "../../lib/wire/endpoint_record.ts";
 import { samplePeer, temporaryHome } from "../identity/temporary_home.ts";
 import { ALICE, HOST, MALLORY } from "../session/peers.ts";
-import { endpointRecord } from "./endpoint_records.ts";
-
-const NOTES = mcpService(parseServerName("notes"));
+import { endpointRecord, NOTES } from "./endpoint_records.ts";
 
 function note(database: Database, record: EndpointRecord, identity = HOST): EndpointRecord | null {
   return noteRecord(database, signEndpointRecord(identity, record), record);

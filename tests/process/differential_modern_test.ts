@@ -14,10 +14,10 @@ import {
   REQUEST_STATES,
   TASK_MOMENTS,
 } from "./differential/normalisations.ts";
-import { assertSameTranscripts, modernServer, quantile, TwoWays } from "./differential/two_ways.ts";
+import { assertSameTranscripts, median, modernServer, TwoWays } from "./differential/two_ways.ts";
 
-/** Above this, something waits for a timer. */
-const DELAY_LIMIT_MS = 150;
+/** A few milliseconds are usual, also on a busy machine; above this, a timer is in the way. */
+const MEDIAN_LIMIT_MS = 100;
 
 const ERAS: readonly {
   readonly era: Era;
@@ -41,7 +41,7 @@ for (const { era, table, sent, received } of ERAS) {
       assert.deepEqual(compared, { sent, received });
       const delays = await ways.assertSameBytes();
       assert.equal(delays.length, sent + received);
-      assert.ok(quantile(delays, 0.95) < DELAY_LIMIT_MS, `95 % take ${quantile(delays, 0.95)} ms`);
+      assert.ok(median(delays) < MEDIAN_LIMIT_MS, `the median delay is ${median(delays)} ms`);
     },
   });
 }

@@ -33,7 +33,7 @@ Deno.test("what a server prints besides messages never reaches the agent, and is
   await agent.send({ id: 3, method: "puppet/exit", params: { code: 0 } });
   await agent.message();
   await agent.finish();
-  await there.host.logged("session closed");
+  await there.logged("session closed");
   const lines = events(there.host.log()).map(({ line }) => line).filter((line) =>
     line !== undefined
   );
@@ -54,7 +54,7 @@ Deno.test("what a server says on stderr is in the host's log, and nowhere else",
   const text = "warning: \x1b[33mlow disk\x1b[0m\r\nsecond line\nthird, unfinished";
   await agent.ask(1, "puppet/stderr", { text });
   await agent.finish();
-  await there.host.logged("third, unfinished");
+  await there.logged("third, unfinished");
   const said = events(there.host.log()).map(({ event }) => event)
     .filter((event) => event.startsWith("[mcp/default]"));
   assert.deepEqual(said, [
@@ -71,7 +71,7 @@ Deno.test("a server that dies at once is told to the first request, with its las
   });
   for (let attempt = 1; attempt <= 2; attempt++) {
     await using agent = RawAgent.start(there.agent, there.target);
-    await there.host.logged("The MCP server ended (exit status 3)");
+    await there.logged("The MCP server ended (exit status 3)");
     const { error } = await agent.ask("first", "initialize", {});
     assert.equal(error?.code, -32011);
     assert.equal(error?.data.talos, "child_exited");
@@ -163,6 +163,7 @@ Deno.test("a command that vanishes after the start is told to the agent and in t
 Deno.test("an agent and a server that stop reading block each other's session alone", async () => {
   await using there = await tunnel({ args: ["--max-message", "65536"] });
   await using stuck = RawAgent.start(there.agent, there.target);
+  const { pid } = (await stuck.ask(0, "puppet/facts")).result;
   await stuck.ask(1, "puppet/deaf");
   // The server reads no more: what is sent fills every buffer on the way, and then waits.
   let sent = 0;
@@ -178,5 +179,5 @@ Deno.test("an agent and a server that stop reading block each other's session al
   stuck.signal("SIGKILL");
   await flooding;
   await stuck.exited;
-  await there.host.logged('"from_agent":51');
+  await gone(pid, "the child that is deaf");
 });

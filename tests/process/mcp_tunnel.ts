@@ -107,6 +107,8 @@ export interface Tunnel extends AsyncDisposable {
   readonly agent: Party;
   /** What `mcp-connect` is told. */
   readonly target: string;
+  /** Waits until a line of the host's log contains `part`. */
+  readonly logged: (part: string) => Promise<void>;
 }
 
 /** What a tunnel leads to. */
@@ -132,6 +134,7 @@ export async function tunnel(options: TunnelOptions = {}): Promise<Tunnel> {
       hosting,
       agent,
       target: `${hosting.id}@127.0.0.1:${host.port}`,
+      logged: (part) => soon(host.logged(part), `"${part}" in the host's log`),
       async [Symbol.asyncDispose]() {
         await host[Symbol.asyncDispose]();
         await sandbox[Symbol.asyncDispose]();
@@ -183,7 +186,12 @@ export class RawAgent implements AsyncDisposable {
 
   /** Starts `talos mcp-connect`. */
   static start(party: Party, target: string, ...options: readonly string[]): RawAgent {
-    return new RawAgent(["--home", party.home, ...options, "mcp-connect", target]);
+    return RawAgent.run(party, [...options, "mcp-connect", target]);
+  }
+
+  /** Starts `talos` with these words: `mcp-connect` among them. */
+  static run(party: Party, words: readonly string[]): RawAgent {
+    return new RawAgent(["--home", party.home, ...words]);
   }
 
   /** The process id of `mcp-connect`. */

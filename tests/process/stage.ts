@@ -53,6 +53,10 @@ export class Stage implements AsyncDisposable {
   private constructor(root: string) {
     this.#root = root;
     this.#placeholders.set("ADDRESS", ownAddress());
+    this.#placeholders.set(
+      "CHECKOUT",
+      fileURLToPath(new URL("../..", import.meta.url)).slice(0, -1),
+    );
   }
 
   /** Sets up an empty stage. */

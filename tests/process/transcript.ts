@@ -35,7 +35,8 @@ const PROMPT = /^(\w*)\$ (.*?)( &)?$/;
 export function parseTranscript(text: string): Step[] {
   const steps: Step[] = [];
   let input: string[] = [];
-  for (const line of text.trimEnd().split("\n")) {
+  const all = text.trimEnd().split("\n");
+  for (const [at, line] of all.entries()) {
     const [prompt, machine = "", typed = "", ampersand] = PROMPT.exec(line) ?? [];
     if (prompt !== undefined) {
       input = [];
@@ -49,13 +50,19 @@ export function parseTranscript(text: string): Step[] {
       });
     } else if (line.startsWith("* ")) {
       steps.push({ kind: "act", line, act: line.slice("* ".length) });
-    } else if (line === "" || line.startsWith("#")) {
+    } else if (line.startsWith("#") || (line === "" && !isPrinted(all.slice(at)))) {
       steps.push({ kind: "text", line });
     } else if (line.startsWith("< ")) {
       input.push(line.slice("< ".length));
     }
   }
   return steps;
+}
+
+/** Tells whether the first of `lines` was printed: then the exit status comes before anything new. */
+function isPrinted(lines: readonly string[]): boolean {
+  const next = lines.find((line) => /^(?:exit \d+$|#|\* )/.test(line) || PROMPT.test(line));
+  return next !== undefined && next.startsWith("exit ");
 }
 
 /** What a command printed. */

@@ -431,6 +431,17 @@ Deno.test("Registry ends after a second when a client that is told so stays and 
   await ended;
 });
 
+Deno.test("Registry ends after a second when a client leaves answers unread", async () => {
+  const clock = new FakeClock();
+  const registry = registryAt(clock, { limits: { requestsPerPeer: { burst: 5e4, perMinute: 1 } } });
+  using client = await registry.enter(ALICE);
+  for (let i = 0; i < 20_000; i++) client.ping(i); // each PONG has 23 bytes
+  await turn();
+  const ended = registry[Symbol.asyncDispose]();
+  await clock.advance(1_000);
+  await ended;
+});
+
 Deno.test("Registry writes down who was connected when it is stopped", async () => {
   const clock = new FakeClock(1_750_000_000_000);
   const store = new SqliteStore(":memory:");

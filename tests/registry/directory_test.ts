@@ -115,13 +115,13 @@ Deno.test("Directory.register() writes nothing when nothing changes", async () =
 Deno.test("Directory.register() bounds new peers of an address when it is not their first time", async () => {
   const registrationsPerSource = { burst: 2, perMinute: 1 };
   await using directory = new TestDirectory({ registrationsPerSource });
-  const register = (seed: string, source = "192.0.2.1") =>
-    directory.register(callerOf(seededIdentity(seed), { source }), "x", false);
+  const register = (seed: string, source = "192.0.2.1", name = "x") =>
+    directory.register(callerOf(seededIdentity(seed), { source }), name, false);
   await register("a");
   await register("b");
   const { message } = await refusal(register("c"), "quota");
   assert.equal(message, "too many requests: try again in 60 s");
-  await register("a");
+  await register("a", "192.0.2.1", "another name");
   await register("c", "192.0.2.2");
   await directory.clock.advance(60_000);
   await register("d");

@@ -3,8 +3,9 @@ import { type Bytes, concat, EMPTY, fromHex, hex } from "../../lib/bytes.ts";
 import { MAX_HALF_OPEN_PER_SOURCE } from "../../lib/limits.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import type { Transport } from "../../lib/transport/transport.ts";
-import { HOST } from "../session/peers.ts";
 import { FakeClock } from "../session/fake_clock.ts";
+import { ALICE, HOST } from "../session/peers.ts";
+import { instanceOf, RawClient } from "./raw_client.ts";
 import { registryAt, type TestRegistry } from "./test_registry.ts";
 
 const PREFACE = { peer: "54414c4f53010000", whoAreYou: "54414c4f53010200" };
@@ -93,4 +94,63 @@ Deno.test("Registry ends what is under way when it is disposed of", async () => 
   assert.deepEqual(await readToEnd(transport), EMPTY);
   using late = callerOf(registry);
   assert.deepEqual(await readToEnd(late), EMPTY);
+});
+
+Deno.test("Registry gives the place of a half-open connection back when HELLO was said", async () => {
+  await using registry = registryAt(new FakeClock());
+  const clients: RawClient[] = [];
+  for (let i = 0; i <= MAX_HALF_OPEN_PER_SOURCE; i++) {
+    clients.push(await registry.enter(ALICE, { instance: instanceOf(String(i)) }));
+  }
+  for (const client of clients) {
+    await client.ask({ op: "list", limit: 1 });
+    client[Symbol.dispose]();
+  }
+});
+
+Deno.test("Registry drops connections unread when one address makes too many", async () => {
+  const clock = new FakeClock();
+  const limits = { connects: { burst: 2, perMinute: 6 } };
+  await using registry = registryAt(clock, { limits });
+  const reached = async (from: string): Promise<boolean> => {
+    using caller = registry.reach(from);
+    const asked = await caller.write(fromHex(PREFACE.whoAreYou)).then(() => true, () => false);
+    await caller.closeWrite();
+    return asked && (await readToEnd(caller)).length === 40;
+  };
+  assert.deepEqual(
+    [await reached("192.0.2.1"), await reached("192.0.2.1"), await reached("192.0.2.1")],
+    [true, true, false],
+  );
+  assert.equal(await reached("192.0.2.2"), true);
+  await clock.advance(10_000);
+  assert.equal(await reached("192.0.2.1"), true);
+  assert.match(
+    await registry.registry.metrics.all.text(),
+    /^talos_registry_connections_total\{outcome="dropped"\} 1$/m,
+  );
+});
+
+Deno.test("Registry says nothing when a handshake message is replayed", async () => {
+  const clock = new FakeClock();
+  await using registry = registryAt(clock);
+  const transport = registry.reach();
+  let message1: Bytes = EMPTY;
+  const recording: Transport = {
+    path: transport.path,
+    read: (into) => transport.read(into),
+    write(bytes) {
+      if (message1.length === 0) message1 = bytes.slice();
+      return transport.write(bytes);
+    },
+    closeWrite: () => transport.closeWrite(),
+    close: () => transport.close(),
+    [Symbol.dispose]: () => transport.close(),
+  };
+  const at = { port: 0, peer: HOST.peerId };
+  using _client = await RawClient.enter(at, ALICE, { transport: recording, clock });
+  assert.ok(message1.length > 1_184);
+  using replaying = registry.reach("192.0.2.66");
+  await replaying.write(message1);
+  assert.deepEqual(await readToEnd(replaying), EMPTY);
 });

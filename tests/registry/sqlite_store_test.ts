@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { RegistryErrorCode } from "../../registry/errors.ts";
 import { RegistryError } from "../../registry/errors.ts";
+import { SqliteDatabase } from "../../registry/sqlite_database.ts";
 import { SqliteStore } from "../../registry/sqlite_store.ts";
 import type { Store } from "../../registry/store.ts";
 import { seededIdentity } from "../../scripts/seeded_identity.ts";
@@ -67,6 +68,18 @@ Deno.test("SqliteStore has what was stored when it is opened again, and a privat
       const { mode } = await Deno.stat(path + suffix);
       if (mode !== null) assert.equal(mode & 0o777, 0o600, suffix);
     }
+  });
+});
+
+Deno.test("SqliteDatabase has every commit on the disk before it says so", async () => {
+  await withPath((path) => {
+    using database = new SqliteDatabase(path);
+    const pragma = (name: string) => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {});
+    assert.deepEqual(pragma("synchronous"), [2]); // FULL
+    assert.deepEqual(pragma("journal_mode"), ["wal"]);
+    assert.deepEqual(pragma("foreign_keys"), [1]);
+    assert.deepEqual(pragma("busy_timeout"), [5_000]);
+    return Promise.resolve();
   });
 });
 

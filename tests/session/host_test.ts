@@ -464,6 +464,22 @@ Deno.test("disposing a host ends everything it has begun, with a reason where on
   assert.equal(clock.timers, 0);
 });
 
+Deno.test("a host that is being disposed decides about nobody any more, at whatever moment it began", async () => {
+  for (let jobs = 0; jobs < 40; jobs++) {
+    const clock = new FakeClock();
+    const stage = new Stage({ clock });
+    const { channel } = await stage.call();
+    channel.enqueue(encodeOpen(openBody()));
+    for (let i = 0; i < jobs; i++) await Promise.resolve();
+    const asked = stage.asked.length;
+    const disposing = stage.host[Symbol.asyncDispose]();
+    await clock.advance(500);
+    await disposing;
+    assert.equal(stage.asked.length, asked, `after ${jobs} promise jobs`);
+    channel.close();
+  }
+});
+
 Deno.test("disposing a host waits half a second for a peer that does not close", async () => {
   const clock = new FakeClock();
   const stage = new Stage({ clock });

@@ -536,6 +536,21 @@ Deno.test("a peer that grants nothing gets nothing beyond early credit, however 
   session.abort(new Error("enough"));
 });
 
+Deno.test("a message leaves whole when its credit is granted, though nothing is acknowledged", async () => {
+  const { channel, session } = await rawInitiator({ open: { maxMessage: 2 * MIB } });
+  channel.enqueue(encodeAck(0, 2 * MIB));
+  const sending = session.send(new Uint8Array(MIB));
+  let bytes = 0;
+  for (let more = true; more;) {
+    const frame = await nextData(channel);
+    bytes += frame.bytes.length;
+    more = frame.more;
+  }
+  assert.equal(bytes, MIB);
+  await sending;
+  session.abort(new Error("enough"));
+});
+
 Deno.test("the budget of a process makes senders wait, and gives back what an ended session held", async () => {
   const budget = new ReplayBudget(500_000);
   const greedy = await rawInitiator({ budget });

@@ -74,6 +74,7 @@ export async function mcpServeCommand(
     nameOf: (peer) => petnameOf(database, peer),
     control: registration.methods,
   });
+  const stopped = stopSignal(context.os); // heard from before anybody is told that we run
   const serving = host.serve(listener);
   const { port } = listener.address;
   const place = { port, ...(options.host === undefined ? {} : { host: options.host }) };
@@ -90,7 +91,7 @@ export async function mcpServeCommand(
     port,
     services: services.map(serviceLabel),
   });
-  await Promise.race([stopSignal(context.os), serving]);
+  await Promise.race([stopped, serving]);
   log.info("stopping");
   listener.close();
   await registration[Symbol.asyncDispose](); // before sessions end: their callers would come back here

@@ -74,7 +74,7 @@ export class TwoWays implements AsyncDisposable {
     this.throughTalos = way(tapped(this.#record("agent"), connect));
   }
 
-  /** Starts a host for `server`, with `secrets` in its environment and in the agent's. */
+  /** Starts a host for `server`, with `secrets` in the environment of `mcp-serve`. */
   static async open(
     server: readonly [string, ...string[]],
     { tap = true, secrets = {} }: {
@@ -179,9 +179,9 @@ export function assertSameTranscripts(
   return { sent: direct.sent.length, received: direct.received.length };
 }
 
-/** Returns the value that a `share` of `values` stays below. */
-export function quantile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? NaN;
+/** Returns the value in the middle. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
 function way([command, ...args]: readonly [string, ...string[]]): Way {

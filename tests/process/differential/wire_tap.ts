@@ -8,6 +8,8 @@
  * on: Unix time in milliseconds, a space, the bytes in base64. It adds nothing to the environment.
  */
 
+import { fileURLToPath } from "node:url";
+
 import { type Bytes, concat } from "../../../lib/bytes.ts";
 import type { Direction } from "../../../lib/mcp/pipeline.ts";
 
@@ -26,9 +28,8 @@ export function tapped(
   record: string,
   command: readonly string[],
 ): readonly [string, ...string[]] {
-  const { pathname } = new URL(import.meta.url);
   const flags = ["--allow-all", "--no-check", "--no-config", "--no-lock", "--quiet"];
-  return [Deno.execPath(), "run", ...flags, pathname, record, ...command];
+  return [Deno.execPath(), "run", ...flags, fileURLToPath(import.meta.url), record, ...command];
 }
 
 /** Reads what the tap that records to `record` has seen in one direction. */

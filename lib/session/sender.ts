@@ -1,0 +1,173 @@
+/**
+ * The sending side of a session: messages in, in the order of the calls; DATA frames out, as far as the
+ * peer's credit and the channel's queue have room.
+ *
+ * A message is accepted when there is room for it in the window and in the budget of the process; until
+ * then whoever sends it waits, and whoever comes later waits behind. Before the session is granted the
+ * peer's limit is not known: short messages leave as early data, a longer one waits.
+ */
+
+import type { Bytes } from "../bytes.ts";
+import { EARLY_DATA_BYTES, FRAGMENT_COST_BYTES } from "../limits.ts";
+import { encodeDataHeader } from "../wire/frames.ts";
+import { SessionError } from "./errors.ts";
+import type { LivenessWatch } from "./liveness_watch.ts";
+import type { RecordChannel } from "./record_channel.ts";
+import type { ReplayShare } from "./replay_budget.ts";
+import { type ReceiveWindow, SendWindow, windowBytes } from "./window.ts";
+
+/** What a sender works with. It owns none of it but the share. */
+export interface SenderParts {
+  /** Where DATA goes. */
+  readonly channel: RecordChannel;
+  /** What DATA acknowledges and grants on its way. */
+  readonly receiving: ReceiveWindow;
+  /** Learns when DATA leaves and when it is acknowledged. */
+  readonly watch: LivenessWatch;
+  /** Bounds what is kept until it is acknowledged. */
+  readonly share: ReplayShare;
+}
+
+/** Sends the messages of one session. */
+export class Sender {
+  readonly #parts: SenderParts;
+  readonly #window = new SendWindow(EARLY_DATA_BYTES);
+  #peerMaxMessage: number | undefined;
+  #progress = Promise.withResolvers<void>();
+  #waitingForRoom = false;
+  #waitingSends = 0;
+  #lastSend: Promise<void> = Promise.resolve();
+  #finishing = false;
+  #end: Error | undefined;
+  #messages = 0;
+  #bytes = 0;
+
+  /** Sends over `parts.channel`. */
+  constructor(parts: SenderParts) {
+    this.#parts = parts;
+  }
+
+  /** The longest message the peer takes, in bytes; undefined until it said so. */
+  get peerMaxMessage(): number | undefined {
+    return this.#peerMaxMessage;
+  }
+
+  /** How many messages were accepted. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** How many bytes they had. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Notes the longest message the peer takes, in bytes: the session is granted. */
+  opened(peerMaxMessage: number): void {
+    this.#peerMaxMessage = peerMaxMessage;
+    this.#signalProgress();
+  }
+
+  /**
+   * Sends a message. Resolves when it is accepted. Throws SessionError `message_too_large` without sending
+   * anything, `closed` after {@link finish}, and what {@link end} was given.
+   */
+  async send(message: Bytes): Promise<void> {
+    if (this.#end !== undefined) throw this.#end;
+    if (this.#finishing) throw new SessionError("closed", "Cannot send: the session is closed");
+    if (this.#waitingSends === 0 && this.#hasRoomFor(message)) {
+      if (this.#parts.share.tryTake(message.length)) return this.#accept(message);
+    }
+    await this.#sendInTurn(message);
+  }
+
+  async #sendInTurn(message: Bytes): Promise<void> {
+    const before = this.#lastSend;
+    const turn = Promise.withResolvers<void>();
+    this.#lastSend = turn.promise;
+    this.#waitingSends++;
+    try {
+      await before;
+      while (this.#end === undefined && !this.#hasRoomFor(message)) await this.#progress.promise;
+      if (this.#end === undefined) await this.#parts.share.take(message.length);
+      if (this.#end !== undefined) throw this.#end;
+      this.#accept(message);
+    } finally {
+      this.#waitingSends--;
+      turn.resolve();
+    }
+  }
+
+  /** Tells whether the window has room for `message`. Throws `message_too_large` where it never will. */
+  #hasRoomFor({ length }: Bytes): boolean {
+    const limit = this.#peerMaxMessage;
+    if (limit === undefined && length + FRAGMENT_COST_BYTES > EARLY_DATA_BYTES) return false;
+    if (limit !== undefined && length > limit) {
+      throw new SessionError(
+        "message_too_large",
+        `Cannot send message: it has ${length} bytes, the peer takes ${limit}`,
+      );
+    }
+    return this.#window.heldBytes <= windowBytes(limit ?? 0);
+  }
+
+  #accept(message: Bytes): void {
+    this.#messages++;
+    this.#bytes += message.length;
+    this.#window.push(message);
+    this.#pump();
+  }
+
+  /** Takes the peer's acknowledgement and grant. Throws SessionError `protocol`. */
+  acknowledged(ack: number, credit: number): void {
+    const { share, watch } = this.#parts;
+    share.giveBack(this.#window.acknowledge(ack, credit));
+    watch.acknowledged(this.#window.awaitsAck);
+    this.#pump();
+    this.#signalProgress();
+  }
+
+  /**
+   * Accepts no more messages. Resolves to true when all that were accepted have been handed to the
+   * channel, to false when {@link end} came first.
+   */
+  async finish(): Promise<boolean> {
+    this.#finishing = true;
+    await this.#lastSend;
+    while (this.#end === undefined && !this.#window.allSent) await this.#progress.promise;
+    return this.#end === undefined;
+  }
+
+  /** Stops, once. Whoever waits, and whoever sends later, gets `error`. */
+  end(error: Error): void {
+    this.#end = error;
+    this.#parts.share[Symbol.dispose]();
+    this.#signalProgress();
+  }
+
+  #pump(): void {
+    const { channel, receiving, watch } = this.#parts;
+    while (channel.hasRoom) {
+      const fragment = this.#window.next();
+      if (fragment === null) return;
+      const { ack, credit } = receiving;
+      channel.enqueue(encodeDataHeader(fragment.more, fragment.seq, ack, credit), fragment.bytes);
+      receiving.advertised();
+      watch.sent();
+    }
+    if (this.#waitingForRoom) return;
+    this.#waitingForRoom = true;
+    channel.whenWritten().then(() => {
+      this.#waitingForRoom = false;
+      if (this.#end !== undefined) return;
+      this.#pump();
+      this.#signalProgress();
+    });
+  }
+
+  #signalProgress(): void {
+    const { resolve } = this.#progress;
+    this.#progress = Promise.withResolvers();
+    resolve();
+  }
+}

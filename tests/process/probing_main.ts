@@ -1,0 +1,42 @@
+/**
+ * The program, watched from inside: at its first word on stdout it tries everything that takes a
+ * permission, and says on stderr what it could still do. Test code.
+ */
+
+// deno-lint-ignore-file no-console -- saying it is what this is for
+
+import { runTalos } from "../../lib/cli/program.ts";
+
+/** What was tried, and whether it worked. */
+function probe(): Record<string, boolean> {
+  const works = (action: () => unknown) => {
+    try {
+      action();
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) return false;
+      throw error;
+    }
+  };
+  const file = import.meta.filename ?? "";
+  return {
+    read: works(() => Deno.readTextFileSync(file)),
+    write: works(() => Deno.utimeSync(file, new Date(), new Date())),
+    env: works(() => Deno.env.get("HOME")),
+    sys: works(() => Deno.hostname()),
+    run: works(() => new Deno.Command(Deno.execPath(), { args: ["--version"] }).outputSync()),
+    ffi: works(() => Deno.dlopen("/nowhere.so", {})),
+    net: works(() => Deno.listen({ hostname: "127.0.0.1", port: 0 }).close()),
+  };
+}
+
+if (import.meta.main) {
+  const write = Deno.stdout.write.bind(Deno.stdout);
+  let probed = false;
+  Deno.stdout.write = (bytes) => {
+    if (!probed) console.error(`probe ${JSON.stringify(probe())}`);
+    probed = true;
+    return write(bytes);
+  };
+  Deno.exit(await runTalos(Deno.args));
+}
