@@ -125,6 +125,7 @@ export interface PeerPage {
 const MAX_TOKEN_BYTES = 256;
 const MAX_SERVICE_BYTES = 80;
 const MAX_REASON_BYTES = 1024;
+const MAX_CODE_BYTES = 64;
 
 /** Returns the body of a request. */
 export function encodeRequest(id: number, request: RegistryRequest): Bytes {
@@ -215,11 +216,16 @@ export function decodeResponse(body: Bytes): RawResponse {
   if (error === undefined) return { id, fields };
   const seq = error.optional("seq", (name) => error.uint(name));
   const refused = {
-    code: error.oneOf("code", REGISTRY_ERRORS),
+    code: errorCodeOf(error.str("code", { max: MAX_CODE_BYTES })),
     reason: printable(error.str("reason", { max: MAX_REASON_BYTES })),
     ...(seq === undefined ? {} : { seq }),
   };
   return { id, fields, refused };
+}
+
+/** A newer registry may know more errors; its reason says what it means, for people. */
+function errorCodeOf(text: string): RegistryErrorCode {
+  return REGISTRY_ERRORS.find((known) => known === text) ?? "internal";
 }
 
 /** Reads the response to HELLO. */

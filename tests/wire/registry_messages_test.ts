@@ -267,13 +267,18 @@ Deno.test("every refusal is read as it was written, without control characters a
   }
 });
 
+Deno.test("decodeResponse() reads a code of a newer registry as internal", () => {
+  const { refused } = decodeResponse(encode({ id: 1, error: { code: "new", reason: "because" } }));
+  assert.deepEqual(refused, { code: "internal", reason: "because" });
+});
+
 for (
   const [what, fields, path] of [
     ["no map", 1, "RESPONSE"],
     ["no id", { error: {} }, "RESPONSE.id"],
     ["an error that is no map", { id: 1, error: "no" }, "RESPONSE.error"],
     ["an error without a code", { id: 1, error: { reason: "no" } }, "RESPONSE.error.code"],
-    ["an unknown code", { id: 1, error: { code: "x", reason: "" } }, "RESPONSE.error.code"],
+    ["a code that is no text", { id: 1, error: { code: 1, reason: "" } }, "RESPONSE.error.code"],
     [
       "an error without a reason",
       { id: 1, error: { code: "quota" } },
