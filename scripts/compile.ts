@@ -9,6 +9,7 @@
 
 // deno-lint-ignore-file no-console -- printing is what this script is for.
 
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { hex } from "../lib/bytes.ts";
 import { sha256 } from "../lib/crypto/sha256.ts";
@@ -49,7 +50,6 @@ export async function compile(
   folder: URL,
 ): Promise<Artifact> {
   const path = new URL(`${target.triple}/${program.name}${target.extension}`, folder);
-  await Deno.mkdir(new URL(".", path), { recursive: true });
   const began = performance.now();
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -60,7 +60,8 @@ export async function compile(
       "--target",
       target.triple,
       "--output",
-      await outputPath(path, target),
+      // Deno makes the folder, and adds `.exe` where the target wants it.
+      fileURLToPath(new URL(`${target.triple}/${program.name}`, folder)),
       program.main,
     ],
     cwd: ROOT,
@@ -82,13 +83,6 @@ export async function compile(
   };
   await check(artifact, target);
   return artifact;
-}
-
-/** Deno adds `.exe` itself where the target wants it. */
-async function outputPath(path: URL, { extension }: Target): Promise<string> {
-  const folder = await Deno.realPath(new URL(".", path));
-  const name = path.pathname.slice(path.pathname.lastIndexOf("/") + 1);
-  return `${folder}/${extension === "" ? name : name.slice(0, -extension.length)}`;
 }
 
 async function check(artifact: Artifact, target: Target): Promise<void> {
