@@ -193,6 +193,7 @@ async function build(target: Target, { standIn, real }: Request): Promise<Artifa
   try {
     return await link(null);
   } catch (error) {
+    await Deno.remove(new URL(target.triple, DIST)).catch(() => {}); // empty, if it is there at all
     if (real || !lacksRuntime(messageOf(error))) throw error;
     console.log(
       `${target.triple}: Deno's runtime cannot be downloaded, a stand-in takes its place`,

@@ -37,13 +37,15 @@ export interface PermissionFacts {
   readonly former?: string;
   /** The file that `$TALOS_PASSPHRASE_FILE` names. */
   readonly passphraseFile?: string;
-  /** The registry, and the file with its join token. */
+  /** The registry. */
   readonly registry?: HostPort;
+  /** The file with its join token. */
   readonly tokenFile?: string;
   /** `mcp-connect`: where the host is, if that is said. */
   readonly address?: HostPort;
-  /** `mcp-serve`: where it listens, as far as that is said. */
+  /** `mcp-serve`: the address it listens on, if that is said. */
   readonly listenHost?: string;
+  /** `mcp-serve`: the port, if that is said. */
   readonly port?: number;
   /** `mcp-serve`: the programs it starts, or where they are looked for, and other files it looks at. */
   readonly looksAt?: readonly string[];

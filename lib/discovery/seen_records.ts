@@ -60,7 +60,7 @@ function signedOf(row: Readonly<Record<string, unknown>>): SignedEndpointRecord 
 
 function bytesOf(value: unknown) {
   if (!(value instanceof Uint8Array)) {
-    throw new TypeError("Cannot read talos.db: a record is no blob");
+    throw new TypeError("Cannot read an endpoint record: it is no blob");
   }
   return new Uint8Array(value);
 }

@@ -1,17 +1,22 @@
 /**
- * `talos.db`: what an identity remembers, in SQLite, shared by all processes of a home.
+ * `talos.db/`: what an identity remembers, in SQLite, shared by all processes of a home.
  *
  * Every row carries the Peer ID of its owner, so that what an earlier identity left behind is never read
  * as ours. Every change is one `BEGIN IMMEDIATE` transaction with a busy timeout of 5 s; nothing is cached
- * across transactions. The file is 0600 and may be deleted at any time: what must not be forgotten
- * (revocations) lies elsewhere.
+ * across transactions. The files are private and may be deleted while nothing runs: what must not be
+ * forgotten (revocations) lies elsewhere.
+ *
+ * They lie in a directory of their own because the home is watched (`watch_access.ts`): to tell of a change,
+ * `Deno.watchFs` opens and closes the file that changed, and by POSIX that takes away every lock that the
+ * process holds on it. SQLite would go on without its locks, and lose what it is told.
  */
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { messageOf } from "../errors.ts";
-import { PRIVATE_FILE_MODE } from "./atomic_file.ts";
+import { PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
 import { withFileLockSync } from "./file_lock.ts";
+import { splitPath } from "./file_path.ts";
 import type { HomePaths } from "./home.ts";
 import type { PeerId } from "./peer_id.ts";
 
@@ -52,6 +57,8 @@ export class Database implements Disposable {
     this.owner = owner;
     this.#path = path;
     this.#db = this.#attempt(() => {
+      const [directory] = splitPath(Deno.build.os, path);
+      Deno.mkdirSync(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
       makePrivate(path);
       return new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
     });
@@ -103,7 +110,7 @@ export class Database implements Disposable {
   /** Runs a statement inside a {@link transaction} and returns how many rows it changed. */
   run(sql: string, ...values: readonly SqlValue[]): number {
     if (!this.#db.isTransaction) {
-      throw new TypeError("Cannot change talos.db outside a transaction");
+      throw new TypeError("Cannot change the database outside a transaction");
     }
     return this.#attempt(() => Number(this.#db.prepare(sql).run(...inputs(values)).changes));
   }

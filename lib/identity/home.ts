@@ -35,7 +35,7 @@ export interface HomePaths {
   readonly accessLock: string;
   /** The audit chain. */
   readonly chain: string;
-  /** The SQLite database. */
+  /** The SQLite database, in a directory of its own (see `database.ts`). */
   readonly database: string;
   /** What running processes say about themselves (see `run_files.ts`). */
   readonly run: string;
@@ -88,7 +88,7 @@ export function homePaths(
     access: inHome("access.json"),
     accessLock: inHome("access.json.lock"),
     chain: inHome("blockchain.json"),
-    database: inHome("talos.db"),
+    database: joinPath(os, inHome("talos.db"), "data.sqlite"),
     run,
     runLock: joinPath(os, run, ".lock"),
     ...(user === undefined ? {} : { former: joinPath(os, user, ".bmp") }),

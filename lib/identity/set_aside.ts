@@ -3,9 +3,9 @@
  *
  * After a rotation (`rm wallet.json`, `talos init`) nothing in the new wallet tells whose chain and
  * database lie here, so `identity.json` does: `{"version":1,"peer_id":…}`, no secret. State of another
- * identity is renamed, never removed: `talos.db` to `talos.db.<peer id>`, `talos.db-wal` to
- * `talos.db.<peer id>-wal` (SQLite finds a log by its database's name), `blockchain.json` to
- * `blockchain.json.<peer id>`. State that was set aside for the identity that comes back is brought
+ * identity is renamed, never removed: `talos.db` (a directory) to `talos.db.<peer id>`, `blockchain.json`
+ * to `blockchain.json.<peer id>`, and what other programs put beside them likewise (`talos.db-old` to
+ * `talos.db.<peer id>-old`). State that was set aside for the identity that comes back is brought
  * back. `access.json` stays: it speaks of *other* peers, and a revocation must not be forgotten.
  *
  * The owner is written last and every step can be repeated, so a process killed in between does no

@@ -5,6 +5,8 @@
  * replaced by renaming, so the directory is watched); nothing polls. Only a file that can be read
  * takes effect: with a broken one the last good one stays, and the log says so. A file that vanishes
  * takes its grants along, but not its revocations: losing a file must not let anybody back in.
+ * Nothing that is locked as POSIX has it, such as an SQLite file, may lie in the home itself: `Deno.watchFs`
+ * opens and closes whatever changes there, which takes such locks away from this process.
  */
 
 import { messageOf } from "../errors.ts";

@@ -218,9 +218,12 @@ class AgentConnection {
 
   /** Ends the session in order, if that is quickly done. */
   async #sayGoodbye(session: Session, receiving: Promise<void>): Promise<void> {
+    const { clock, log } = this.#options;
     const goodbye = session.close(NORMAL_CLOSE, GOODBYE_MS).then(() => receiving).catch(() => {});
-    await within(this.#options.clock, GOODBYE_MS, goodbye, undefined);
+    await within(clock, GOODBYE_MS, goodbye, undefined);
     session.abort(agentIsGone());
+    const unanswered = this.#pipeline.pending.to_server.size;
+    if (unanswered > 0) log.warn("the agent left before it was answered", { calls: unanswered });
   }
 
   async #readAgent(): Promise<void> {

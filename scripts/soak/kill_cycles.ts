@@ -72,7 +72,7 @@ export async function soakKills(options: SoakOptions): Promise<SoakResult> {
         `${victims} killed`,
         `${found.cycles[victims]} times, servers gone after ${spread(found.gone[victims])}`,
       ]),
-      ["agents' sides that lost their host left within", spread(found.leaving)],
+      ["mcp-connect without its host ended, once asked, in", spread(found.leaving)],
       ["orphans", looked ? String(found.orphans) : "not looked for on this system"],
     ],
     failures: found.failures,

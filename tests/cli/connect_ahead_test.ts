@@ -19,21 +19,18 @@ Deno.test("ConnectionAhead.take() gives the connection that was begun, once", as
   const byte = new Uint8Array(1);
   await begun.read(byte);
   assert.deepEqual([...byte], [7]);
-  const [again, second] = await Promise.all([listener.accept(), ahead.take(address)]);
-  again.close();
-  second.close();
+  using second = await ahead.take(address);
+  assert.notEqual(second, first);
+  (await listener.accept()).close();
 });
 
 Deno.test("ConnectionAhead.take() connects anew when another address is wanted", async () => {
   using listener = listen();
   using other = listen();
   using ahead = new ConnectionAhead({ host: "127.0.0.1", port: listener.addr.port });
-  const [accepted, transport] = await Promise.all([
-    other.accept(),
-    ahead.take({ host: "127.0.0.1", port: other.addr.port }),
-  ]);
-  accepted.close();
-  transport.close();
+  using transport = await ahead.take({ host: "127.0.0.1", port: other.addr.port });
+  assert.equal(transport.path.remote, `127.0.0.1:${other.addr.port}`);
+  (await other.accept()).close();
   using unused = await listener.accept();
   ahead[Symbol.dispose]();
   assert.equal(await unused.read(new Uint8Array(1)), null);

@@ -30,7 +30,7 @@ Deno.test("homePaths() gives ~/.talos on Linux, with every file in its place", (
     access: "/home/ann/.talos/access.json",
     accessLock: "/home/ann/.talos/access.json.lock",
     chain: "/home/ann/.talos/blockchain.json",
-    database: "/home/ann/.talos/talos.db",
+    database: "/home/ann/.talos/talos.db/data.sqlite",
     run: "/home/ann/.talos/run",
     runLock: "/home/ann/.talos/run/.lock",
     former: "/home/ann/.bmp",

@@ -308,13 +308,14 @@ Deno.test("connectAgent() still answers what an agent asked that has closed its 
 });
 
 Deno.test("connectAgent() is gone within a second when the agent leaves and no answer comes", async () => {
-  const { agent, clock, host, done } = await connectedPair();
+  const { agent, clock, host, done, log } = await connectedPair();
   await agent.say(request(1));
   await agent.close();
   await clock.advance(851);
   assert.equal(await done, undefined);
   assert.equal(await hears(host), request(1));
   assert.equal(await host.receive(), null, "the host was told that it is over");
+  assert.deepEqual(log, ["talos: warning: the agent left before it was answered calls=1"]);
   assert.equal(clock.timers, 0);
 });
 

@@ -14,6 +14,15 @@ import {
 const POSIX = Deno.build.os !== "windows";
 const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
 
+const PONG = '{"jsonrpc":"2.0","id":1,"result":{}}';
+
+/** As little of an MCP server as a shell can be. */
+const SERVER = [
+  "sh",
+  "-c",
+  `while IFS= read -r line; do printf '%s\\n' "$line" | sed 's/"method":"ping"/"result":{}/'; done`,
+];
+
 /** A directory that is the user's, and goes when the test ends. */
 async function userDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await Deno.realPath(await Deno.makeTempDir({ prefix: "talos-permissions-" }));
@@ -63,7 +72,7 @@ Deno.test({
     const peerId = /z6Mk\w{44}/.exec(made.stdout)?.[0] ?? assert.fail(made.stdout);
 
     const host = await initHome(hosting, "host");
-    await using serving = await startHost(hosting, ["--authorized-peer", peerId, "--", "cat"]);
+    await using serving = await startHost(hosting, ["--authorized-peer", peerId, "--", ...SERVER]);
 
     const status = await runPermitted(await permitted(hosting, "status"), hosting);
     assert.equal(status.code, 0, status.stderr);
@@ -72,7 +81,7 @@ Deno.test({
     const target = `${host}@127.0.0.1:${serving.port}`;
     const connect = await permitted(agent, "mcp-connect", target);
     const connected = await runPermitted(connect, agent, `${PING}\n`);
-    assert.deepEqual(connected, { code: 0, stdout: `${PING}\n`, stderr: "" });
+    assert.deepEqual(connected, { code: 0, stdout: `${PONG}\n`, stderr: "" });
     // Writing is for a home whose wallet was exchanged by hand: its state is settled first.
     for (const flag of connect.filter(isFlag).filter((one) => !one.startsWith("--allow-write="))) {
       const less = connect.filter((word) => word !== flag) as [string, ...string[]];
@@ -92,7 +101,7 @@ Deno.test({
     const [host, peerId] = [await initHome(hosting, "host"), await initHome(agent, "agent")];
     const [program, ...args] = await permitted(
       hosting,
-      ...["mcp-serve", "--port", "0", "--authorized-peer", peerId, "--", "cat"],
+      ...["mcp-serve", "--port", "0", "--authorized-peer", peerId, "--", ...SERVER],
     );
     const child = new Deno.Command(program, {
       args,
@@ -112,7 +121,7 @@ Deno.test({
       ["--home", agent, "mcp-connect", `${host}@127.0.0.1:${port}`],
       { stdin: `${PING}\n` },
     );
-    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${PING}\n`, stderr: "" });
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${PONG}\n`, stderr: "" });
     child.kill("SIGTERM");
     for await (const text of lines) said += text;
     assert.equal((await child.status).code, 0);
@@ -141,11 +150,11 @@ Deno.test({
     const made = await run("init", "init", "--name", "agent");
     assert.equal(made.code, 0, made.stderr);
     const peerId = /z6Mk\w{44}/.exec(made.stdout)?.[0] ?? assert.fail(made.stdout);
-    await using serving = await startHost(hosting, ["--authorized-peer", peerId, "--", "cat"]);
+    await using serving = await startHost(hosting, ["--authorized-peer", peerId, "--", ...SERVER]);
     const target = `${host}@127.0.0.1:${serving.port}`;
     const connected = await run("mcp-connect", "mcp-connect", target);
     assert.equal(connected.code, 0, connected.stderr);
-    assert.equal(connected.stdout, `${PING}\n`, "Deno's own warning stays on stderr");
+    assert.equal(connected.stdout, `${PONG}\n`, "Deno's own warning stays on stderr");
   },
 });
 
@@ -178,14 +187,14 @@ Deno.test({
     // The name is looked up, and the connection made, when all else is given up.
     assert.match(said, /permissions given up given=run,ffi,write,read,env,sys,import kept=net/);
     await using _serving = await startHost(hosting, [
-      ...["--port", String(port), "--authorized-peer", peerId, "--", "cat"],
+      ...["--port", String(port), "--authorized-peer", peerId, "--", ...SERVER],
     ]);
     const reading = (async () => {
       for await (const text of lines) said += text;
     })();
     const stdout = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     const { value: first } = await stdout.read();
-    assert.equal(first, `${PING}\n`);
+    assert.equal(first, `${PONG}\n`);
     await writer.close();
     await stdout.cancel();
     await reading;

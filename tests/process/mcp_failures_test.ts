@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 
 import { utf8 } from "../../lib/bytes.ts";
-import { fixture, gone, RawAgent, tunnel } from "./mcp_tunnel.ts";
+import { startHost } from "../../scripts/talos_process.ts";
+import { fixture, gone, GONE_WITHIN_MS, RawAgent, Sandbox, tunnel } from "./mcp_tunnel.ts";
 
 const ON_WINDOWS = Deno.build.os === "windows";
 
@@ -180,4 +181,36 @@ Deno.test("an agent and a server that stop reading block each other's session al
   await flooding;
   await stuck.exited;
   await gone(pid, "the child that is deaf");
+});
+
+Deno.test("mcp-connect waits for a host that starts later, and then answers", async () => {
+  await using sandbox = await Sandbox.make();
+  const [hosting, party] = [await sandbox.party("host"), await sandbox.party("agent")];
+  const args = ["--authorized-peer", party.id, "--", ...fixture("puppet_server")];
+  const first = await startHost(hosting.home, args);
+  const port = String(first.port);
+  await first[Symbol.asyncDispose]();
+  await using agent = RawAgent.start(party, `${hosting.id}@127.0.0.1:${port}`);
+  await agent.send({ id: 1, method: "ping" });
+  await agent.said("trying again attempt=2");
+  await using _second = await startHost(hosting.home, ["--port", port, ...args]);
+  assert.deepEqual(await agent.message(), { jsonrpc: "2.0", id: 1, result: {} });
+  assert.equal((await agent.finish()).code, 0);
+});
+
+Deno.test("mcp-connect is gone soon when its agent leaves and no host is there", async () => {
+  await using sandbox = await Sandbox.make();
+  const [hosting, party] = [await sandbox.party("host"), await sandbox.party("agent")];
+  using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const target = `${hosting.id}@127.0.0.1:${free.addr.port}`;
+  free.close();
+  for (const asks of [true, false]) {
+    await using agent = RawAgent.start(party, target);
+    if (asks) await agent.send({ id: 1, method: "ping" });
+    await agent.said("trying again");
+    const { code, ms } = await agent.finish();
+    assert.ok(ms < GONE_WITHIN_MS, `gone after ${ms} ms`);
+    const codes = agent.unread.map((line) => JSON.parse(line).error.data.talos);
+    assert.deepEqual([code, codes], asks ? [4, ["unreachable"]] : [0, []]);
+  }
 });

@@ -17,7 +17,7 @@ import {
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import { EVERYTHING_SERVER, FILESYSTEM_SERVER, prepareServer } from "../../scripts/mcp_servers.ts";
-import { sdkAgent, soon, tunnel } from "./mcp_tunnel.ts";
+import { RawAgent, sdkAgent, soon, tunnel } from "./mcp_tunnel.ts";
 
 /** The SDK's transport leaves a timer of 2 s behind when it closes. */
 const UNSANITIZED = { sanitizeOps: false, sanitizeResources: false };
@@ -51,6 +51,20 @@ Deno.test("the SDK's client uses server-filesystem through the tunnel", UNSANITI
       code: -32601,
     },
   );
+});
+
+Deno.test("what a real server still answers when the agent has closed its end arrives", async () => {
+  const command = await prepareServer(FILESYSTEM_SERVER);
+  await using there = await tunnel({ command: (folder) => [...command, folder] });
+  await using agent = RawAgent.start(there.agent, there.target);
+  const clientInfo = { name: "t", version: "1" };
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+  await agent.ask(1, "initialize", params);
+  await agent.send({ method: "notifications/initialized" });
+  await agent.send({ id: 2, method: "tools/list" });
+  const { code, ms } = await agent.finish();
+  const ids = agent.unread.map((line) => JSON.parse(line).id);
+  assert.deepEqual([code, ids], [0, [2]], `${ms} ms; ${agent.stderr}`);
 });
 
 Deno.test(

@@ -22,6 +22,9 @@ import { type RunningHost, startHost, TALOS } from "../../scripts/talos_process.
 /** How long anything may take before a test gives up. */
 const DEADLINE_MS = 20_000;
 
+/** `mcp-connect` is gone within 1 s of the end of its stdin; a busy machine is given more. */
+export const GONE_WITHIN_MS = 3_000;
+
 /** A JSON-RPC message, as far as a test looks into it. */
 export interface Message {
   readonly jsonrpc?: string;
@@ -204,6 +207,15 @@ export class RawAgent implements AsyncDisposable {
     return this.#stderr;
   }
 
+  /** Waits until its stderr contains `part`. */
+  async said(part: string): Promise<void> {
+    await soon(this.#said(part), `"${part}" on the stderr of mcp-connect`);
+  }
+
+  async #said(part: string): Promise<void> {
+    while (!this.#stderr.includes(part) && !this.#ended) await this.#arrival.promise;
+  }
+
   /** Sends one line, with a line feed. */
   async send(line: string | Bytes | Message): Promise<void> {
     const bytes = line instanceof Uint8Array
@@ -307,6 +319,7 @@ export class RawAgent implements AsyncDisposable {
   async #readStderr(): Promise<void> {
     for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) {
       this.#stderr += text;
+      this.#signalArrival();
     }
   }
 }

@@ -194,6 +194,12 @@ export class Stage implements AsyncDisposable {
     Deno.writeTextFileSync(inStage, text, { mode: 0o600 });
   }
 
+  /** Writes a program that a shell runs. */
+  writeProgram(name: string, program: string, text: string): void {
+    const path = `${this.#machine(name).directory}/${program}`;
+    Deno.writeTextFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o700 });
+  }
+
   /** Makes an empty directory. */
   makeDirectory(path: string): void {
     this.#machine(path.split("/")[2] ?? assert.fail(path));
@@ -283,6 +289,9 @@ const ACTS: readonly (readonly [RegExp, Act])[] = [
   [/^(\S+) is: (.*)$/, function (path = "", text = "") {
     this.writeFile(path, `${text}\n`);
   }],
+  [/^(\w+) has an MCP server that answers pings: \.\/(\w+)$/, function (name = "", program = "") {
+    this.writeProgram(name, program, ANSWERS_PINGS);
+  }],
   [/^(\S+) is a directory$/, function (path = "") {
     this.makeDirectory(path);
   }],
@@ -308,6 +317,11 @@ const ACTS: readonly (readonly [RegExp, Act])[] = [
     return this.stop(name);
   }],
 ];
+
+/** As little of an MCP server as a shell can be. */
+const ANSWERS_PINGS = `while IFS= read -r line; do
+  printf '%s\\n' "$line" | sed 's/"method":"ping"/"result":{}/'
+done`;
 
 function commandOf(machine: Machine, args: readonly string[]): readonly string[] {
   if (machine.aheadSeconds === 0 && machine.rate === 1) return [...TALOS, ...args];
