@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { Database } from "../../lib/identity/database.ts";
 import { IdentityError } from "../../lib/identity/errors.ts";
+import { SILENT } from "../../lib/log.ts";
+import { watchAccess } from "../../lib/identity/watch_access.ts";
+import { Child } from "./child.ts";
 import { codeOf, messageFrom, samplePeer, temporaryHome } from "./temporary_home.ts";
 
 const [ALICE, BOB] = [samplePeer(1), samplePeer(2)];
@@ -17,14 +20,17 @@ Deno.test({
       using database = new Database(home.paths, ALICE);
       database.set("a", "1");
       const modes: Record<string, number> = {};
-      for await (const { name } of Deno.readDir(home.paths.home)) {
-        modes[name] = (await Deno.stat(`${home.paths.home}/${name}`)).mode! & 0o777;
+      const directory = `${home.paths.home}/talos.db`;
+      modes["."] = Deno.statSync(directory).mode! & 0o777;
+      for (const { name } of Deno.readDirSync(directory)) {
+        modes[name] = Deno.statSync(`${directory}/${name}`).mode! & 0o777;
       }
       assert.deepEqual(modes, {
-        "talos.db": 0o600,
-        "talos.db-shm": 0o600,
-        "talos.db-wal": 0o600,
-        "talos.db.lock": 0o600,
+        ".": 0o700,
+        "data.sqlite": 0o600,
+        "data.sqlite-shm": 0o600,
+        "data.sqlite-wal": 0o600,
+        "data.sqlite.lock": 0o600,
       });
     } finally {
       Deno.umask(before);
@@ -108,6 +114,7 @@ Deno.test("Database is refused with the cure when it is of a newer version", asy
 
 Deno.test("Database is refused with the cure when the file is something else", async () => {
   await using home = await temporaryHome();
+  await Deno.mkdir(`${home.paths.home}/talos.db`);
   await Deno.writeTextFile(home.paths.database, "this is no database, ".repeat(100));
   const open = () => new Database(home.paths, ALICE);
   assert.equal(await codeOf(open), "database_unusable");
@@ -127,4 +134,21 @@ Deno.test("Database throws IdentityError when an operation fails later", async (
   database[Symbol.dispose](); // once more does nothing
   assert.equal(await codeOf(() => database.setting("a")), "database_unusable");
   assert.equal(await codeOf(() => database.set("a", "1")), "database_unusable");
+});
+
+Deno.test("Database keeps its locks when the home is watched and another process writes", async () => {
+  await using home = await temporaryHome();
+  await using _watch = await watchAccess(home.paths, { log: SILENT, onChange() {} });
+  using database = new Database(home.paths, ALICE);
+  assert.equal(database.setting("a"), undefined);
+  for (const value of ["1", "2", "3"]) {
+    // Each of these processes is the last to close the database, unless ours still holds its lock.
+    await using writer = new Child("setting_writer.ts", [home.paths.home, ALICE, "a", value]);
+    assert.equal(await writer.line(), "written");
+    await writer.status();
+    assert.equal(database.setting("a"), value);
+  }
+  database.set("a", "4");
+  await using reader = new Child("setting_writer.ts", [home.paths.home, ALICE, "a"]);
+  assert.equal(await reader.line(), "4");
 });

@@ -119,6 +119,7 @@ Deno.test({
     const paths = inside(temporary.paths, "home");
     await ensureHome(paths, SILENT);
     Deno.writeTextFileSync(paths.wallet, "");
+    Deno.mkdirSync(`${paths.home}/talos.db`);
     Deno.writeTextFileSync(paths.database, "");
     Deno.mkdirSync(paths.run);
     for (const mode of [0o755, 0o777, 0o750]) {

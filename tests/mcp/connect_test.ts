@@ -353,6 +353,13 @@ Deno.test("connectAgent() takes an agent that no longer reads for one that left"
   assert.equal(await done, undefined);
 });
 
+Deno.test("connectAgent() keeps no failure for an agent that no longer reads", async () => {
+  const { agent, done } = connect(() => Promise.reject(new SessionError("clock", "No")));
+  agent.stopReading();
+  await agent.say("no message, which is answered");
+  assert.equal(codeOf(await done), "clock");
+});
+
 // The host ends it
 
 Deno.test("connectAgent() answers every waiting call once when the host ends the session, and says why", async () => {
@@ -448,12 +455,14 @@ Deno.test("connectAgent() still hands on what had arrived when the connection is
   await says(host, response(2));
   host.abort(new Error("the cable"));
   await turn();
+  await agent.say(request(4)); // cannot be sent, while the first reply is still being written
   gate.resolve();
   assert.equal(codeOf(await done), "connection_lost");
   assert.deepEqual(agent.messages.map(({ id, error }) => [id, error?.data.talos]), [
     [1, undefined],
     [2, undefined],
     [3, "connection_lost_outcome_unknown"],
+    [4, "connection_lost_not_run"],
   ]);
 });
 

@@ -14,6 +14,7 @@ import { initiate } from "../../lib/session/handshake.ts";
 import { Session } from "../../lib/session/session.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import type { Transport } from "../../lib/transport/transport.ts";
+import { soon } from "../process/mcp_tunnel.ts";
 import { FakeClock, turn } from "../session/fake_clock.ts";
 import { ALICE, HOST, initiating, MALLORY, openBody } from "../session/peers.ts";
 import { puppetPlan } from "./puppet.ts";
@@ -112,14 +113,14 @@ async function* once(transport: Transport): AsyncGenerator<Transport> {
 
 async function facts(session: Session) {
   await session.send(utf8('{"jsonrpc":"2.0","id":1,"method":"puppet/facts"}'));
-  const message = await session.receive();
+  const message = await soon(session.receive(), "a message");
   assert.ok(message !== null, "the session was closed");
   return JSON.parse(fromUtf8(message)).result;
 }
 
 /** Waits until the host has closed a session, and returns the code. */
 async function closeCode(session: Session): Promise<string | undefined> {
-  while (await session.receive() !== null);
+  while (await soon(session.receive(), "the end of the session") !== null);
   const { code } = session.closeReason ?? {};
   await session.close();
   return code;

@@ -637,9 +637,11 @@ Deno.test("Pipeline.pass() tells the agent when the server's answer to it is ref
 });
 
 Deno.test("Pipeline.pass() tells the server when its request is refused", () => {
-  const refused = pass(pipeline(), "to_agent", '{"jsonrpc":"2.0","id":3,"method":"m","params":7}');
-  assert.equal(errorOf(JSON.stringify(refused.back[0])).id, 3);
-  assert.deepEqual(refused.forward, []);
+  for (const rest of ['"method":"m","params":7', '"method":["m"]']) {
+    const refused = pass(pipeline(), "to_agent", `{"jsonrpc":"2.0","id":3,${rest}}`);
+    assert.equal(errorOf(JSON.stringify(refused.back[0])).id, 3, rest);
+    assert.deepEqual(refused.forward, [], rest);
+  }
 });
 
 Deno.test("Pipeline.pass() takes nothing for a message when a server prints something else", () => {

@@ -5,7 +5,7 @@ import { type Bytes, fromUtf8, utf8 } from "../../lib/bytes.ts";
 import { ChildProcess } from "../../lib/mcp/child_process.ts";
 import type { LaunchPlan } from "../../lib/mcp/launcher.ts";
 import { LineSplitter } from "../../lib/mcp/lines.ts";
-import { fixture } from "../process/mcp_tunnel.ts";
+import { fixture, soon } from "../process/mcp_tunnel.ts";
 
 /** Returns how the puppet is started. */
 export function puppetPlan(...args: readonly string[]): LaunchPlan {
@@ -39,7 +39,7 @@ export class TestChild implements AsyncDisposable {
 
   /** Returns the next line it prints, or null at the end. */
   async line(): Promise<string | null> {
-    const { value, done } = await this.#lines.next();
+    const { value, done } = await soon(this.#lines.next(), "a line of the child");
     return done === true ? null : value;
   }
 

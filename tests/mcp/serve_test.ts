@@ -8,7 +8,7 @@ import { type Caller, Launcher, type LaunchPlan } from "../../lib/mcp/launcher.t
 import type { Interceptor, Verdict } from "../../lib/mcp/pipeline.ts";
 import { McpService, type McpServiceOptions } from "../../lib/mcp/serve.ts";
 import type { Session } from "../../lib/session/session.ts";
-import { gone } from "../process/mcp_tunnel.ts";
+import { gone, soon } from "../process/mcp_tunnel.ts";
 import { ALICE, sessionPair } from "../session/peers.ts";
 import { puppetPlan } from "./puppet.ts";
 
@@ -76,13 +76,13 @@ async function send(
 
 /** Waits until the host closes the session, closes it too, and returns what the service threw. */
 async function ended({ peer, done }: Served): Promise<unknown> {
-  while (await peer.receive() !== null);
+  while (await soon(peer.receive(), "the end of the session") !== null);
   await peer.close();
-  return await done;
+  return await soon(done, "the end of the service");
 }
 
 async function hear(peer: Session) {
-  const message = await peer.receive();
+  const message = await soon(peer.receive(), "a message");
   assert.ok(message !== null, "the session was closed");
   return JSON.parse(fromUtf8(message));
 }
@@ -356,9 +356,13 @@ Deno.test("McpService.run() refuses what readers could take differently, and the
   const good = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
   await recorded.peer.send(utf8(`{"jsonrpc":"2.0","id":2,"method":"ping"}\r${good}`));
   await recorded.peer.send(utf8('{"jsonrpc":"2.0","id":3,"method":"ping","params":{"a":1,"a":2}}'));
+  await recorded.peer.send(
+    utf8('{"jsonrpc":"2.0","id":4,"method":"ping","params":{"a":{"b":1,"b":2}}}'),
+  );
   await recorded.peer.send(utf8(good));
   assert.equal((await hear(recorded.peer)).error.data.reason, "carriage_return");
   assert.equal((await hear(recorded.peer)).error.data.reason, "duplicate_key");
+  assert.equal((await hear(recorded.peer)).error.data.reason, "duplicate_key", "at any depth");
   assert.deepEqual((await hear(recorded.peer)).result, {});
   assert.equal(await Deno.readTextFile(record), good + "\n");
   await Deno.remove(record);
