@@ -6,7 +6,7 @@ import { messageOf } from "../../lib/errors.ts";
 import { milliseconds, scaled, type SoakOptions, type SoakResult } from "./result.ts";
 
 const RUNS = 1_000_000;
-const BATCH = 5_000;
+const BATCH = 1_000;
 /** Slow targets, those with public-key cryptography above all, get as far as this. */
 const TIME_PER_TARGET_MS = 30_000;
 

@@ -216,6 +216,18 @@ export class RawAgent implements AsyncDisposable {
     while (!this.#stderr.includes(part) && !this.#ended) await this.#arrival.promise;
   }
 
+  /** Waits until its stderr contains `part`. */
+  async says(part: string): Promise<void> {
+    await soon(this.#says(part), `"${part}" on stderr`);
+  }
+
+  async #says(part: string): Promise<void> {
+    while (!this.#stderr.includes(part)) {
+      if (this.#ended) throw new Error(`mcp-connect ended; stderr: ${this.#stderr}`);
+      await this.#arrival.promise;
+    }
+  }
+
   /** Sends one line, with a line feed. */
   async send(line: string | Bytes | Message): Promise<void> {
     const bytes = line instanceof Uint8Array
@@ -319,6 +331,7 @@ export class RawAgent implements AsyncDisposable {
   async #readStderr(): Promise<void> {
     for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) {
       this.#stderr += text;
+      this.#signalArrival();
       this.#signalArrival();
     }
   }
