@@ -159,3 +159,44 @@ export const MAX_ENDPOINT_TTL_S = 24 * 3600;
 
 /** An `mcpServers` file, or another file of configuration. */
 export const MAX_CONFIG_FILE_BYTES = 1 * MIB;
+
+/** Replies of our own that a peer provoked and has not taken: beyond it nothing more is read from it. Honest ones are owed a few. */
+export const MAX_OWED_REPLY_BYTES = 1 * MIB;
+
+/** What pending calls hold in one direction of one session, as ids and names: 250 bytes each, if there are as many as may be. */
+export const MAX_PENDING_CALL_BYTES = 4 * MIB;
+
+/**
+ * What all sessions with one peer hold of {@link REPLAY_BUDGET_BYTES}: one that acknowledges nothing leaves
+ * the rest to others, and a largest message and its window still fit three times over.
+ */
+export const REPLAY_BUDGET_PER_PEER_BYTES = REPLAY_BUDGET_BYTES / 4;
+
+/** How often something may happen: a bucket of `burst` tokens that fills with `perMinute`. */
+export interface Rate {
+  /** How many at once. */
+  readonly burst: number;
+  /** How many in the long run. */
+  readonly perMinute: number;
+}
+
+/**
+ * Handshakes with one source: each costs the responder 2 ms, so a flood from one source takes 1 % of a
+ * core. An office behind one address, or the agents of one machine when its host starts anew, have 200 at once.
+ */
+export const HANDSHAKES_PER_SOURCE: Rate = { burst: 200, perMinute: 300 };
+
+/** Callers of whom a quota remembers what they took. Beyond it those that took longest ago are forgotten. */
+export const MAX_BUCKETS = 65_536;
+
+/**
+ * Time until message 1 has arrived whole: it leaves at once in one packet or two, and one loss costs a
+ * second. A caller that sends nothing holds its place no longer.
+ */
+export const FIRST_MESSAGE_TIMEOUT_MS = 3_000;
+
+/** The latest moment that a `Date` holds, Unix time in milliseconds. What others say of time is not later. */
+export const MAX_TIME_MS = 8_640_000_000_000_000;
+
+/** How far an endpoint record's `seq` may be ahead of the time when it was made: a year. No clock that went back explains more. */
+export const MAX_SEQ_AHEAD_MS = 365 * 24 * 3600 * 1000;

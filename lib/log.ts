@@ -2,7 +2,7 @@
  * The log: one line per event on standard error, as text or as JSON.
  *
  * Nothing secret is ever handed to it. Whatever came from a remote loses its control characters here,
- * so that no peer can write to a terminal; a JSON line escapes them by itself.
+ * so that no peer can write to a terminal; in a JSON line they are escaped.
  */
 
 /** How much a line matters. */
@@ -37,14 +37,27 @@ export interface LogOptions {
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-// Control characters, lone surrogates, line and paragraph separators, bidirectional overrides.
-const UNPRINTABLE = /[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+// Control characters, lone surrogates, line and paragraph separators, bidirectional controls, and what
+// takes no room: the zero-width space and the byte order mark.
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
 /** Returns `text` without control characters and bidirectional overrides, at most `limit` characters. */
 export function printable(text: string, limit = 4096): string {
   const clean = text.replace(UNPRINTABLE, "\ufffd");
   if (clean.length <= limit) return clean;
   return clean.slice(0, limit).toWellFormed() + "…"; // a cut pair becomes U+FFFD
+}
+
+/**
+ * Returns `value` as one line of JSON in which everything unprintable is escaped, so that it is harmless on a
+ * terminal too. Reading it gives the same value.
+ */
+export function printableJson(value: unknown): string {
+  // What JSON escapes by itself is escaped already; outside of strings nothing unprintable stands.
+  return JSON.stringify(value).replace(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** Makes a log that formats events and hands each line to `options.write`. */
@@ -62,7 +75,7 @@ export function createLog(options: LogOptions): Log {
 export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 function jsonLine(level: LogLevel, event: string, fields: LogFields, now: number): string {
-  return JSON.stringify({ time: new Date(now).toISOString(), level, event, ...fields });
+  return printableJson({ time: new Date(now).toISOString(), level, event, ...fields });
 }
 
 function textLine(level: LogLevel, event: string, fields: LogFields): string {

@@ -6,13 +6,7 @@
  * wide: an office, a data centre or a proxy may stand behind one.
  */
 
-/** How often something may happen: a bucket of `burst` tokens that fills with `perMinute`. */
-export interface Rate {
-  /** How many at once. */
-  readonly burst: number;
-  /** How many in the long run. */
-  readonly perMinute: number;
-}
+import type { Rate } from "../lib/limits.ts";
 
 /** The bounds of one registry. */
 export interface RegistryLimits {
@@ -72,9 +66,6 @@ export const FAREWELL_MS = 1_000;
 
 /** The longest first record: HELLO with the longest token has 300 bytes. */
 export const MAX_FIRST_RECORD_BYTES = 1024;
-
-/** Callers of whom a quota remembers what they took. Beyond it those that took longest ago are forgotten. */
-export const MAX_BUCKETS = 65_536;
 
 /** The least length of a join token: 96 bits in base64. */
 export const MIN_JOIN_TOKEN_BYTES = 16;

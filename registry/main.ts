@@ -92,7 +92,7 @@ function warn(
   },
 ): void {
   if (isNew) {
-    log.warn("the data directory is new: peers that know this registry will refuse its new key", {
+    log.warn("a new key was made; peers that knew this registry before will refuse it", {
       data_dir: paths.home,
     });
   }

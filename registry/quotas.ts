@@ -5,8 +5,8 @@
 
 import type { Clock } from "../lib/clock.ts";
 import type { PeerId } from "../lib/identity/peer_id.ts";
+import { TokenBuckets } from "../lib/session/token_buckets.ts";
 import type { RegistryLimits } from "./limits.ts";
-import { TokenBuckets } from "./token_buckets.ts";
 
 /** The quotas of one registry. Each method returns 0, or in how many milliseconds to try again. */
 export class Quotas {

@@ -7,10 +7,13 @@
 // deno-lint-ignore-file no-console -- printing is what this script is for.
 
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import {
+  getDefaultEnvironment,
+  StdioClientTransport,
+} from "@modelcontextprotocol/sdk/client/stdio.js";
 import { recordingProxy } from "./recording_proxy.ts";
 import { FILESYSTEM_SERVER, prepareServer } from "./mcp_servers.ts";
-import { initHome, startHost, TALOS } from "./talos_process.ts";
+import { initHome, packageEnvironment, startHost, TALOS } from "./talos_process.ts";
 
 let step = 0;
 function tell(what: string): void {
@@ -22,21 +25,27 @@ function show(what: string): void {
 }
 
 function insist(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`the demo failed: ${what}`);
+  if (!holds) throw new Error(`not true: ${what}`);
   show(`✓ ${what}`);
 }
 
 /** Starts `talos mcp-connect` in `home` and connects the MCP SDK's client to it. */
 async function connectClient(home: string, target: string): Promise<Client> {
   const [command, ...args] = TALOS;
+  const transport = new StdioClientTransport({
+    command,
+    args: [...args, "--home", home, "mcp-connect", target],
+    env: { ...getDefaultEnvironment(), ...packageEnvironment() },
+    stderr: "pipe",
+  });
+  let said = "";
+  transport.stderr?.on("data", (chunk: Uint8Array) => said += new TextDecoder().decode(chunk));
   const client = new Client({ name: "talos-demo", version: "1.0.0" });
-  await client.connect(
-    new StdioClientTransport({
-      command,
-      args: [...args, "--home", home, "mcp-connect", target],
-      stderr: "ignore",
-    }),
-  );
+  try {
+    await client.connect(transport);
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}\n${said}`.trimEnd());
+  }
   return client;
 }
 
@@ -51,7 +60,7 @@ async function main(folder: string): Promise<void> {
   await Deno.mkdir(sample);
   await Deno.writeTextFile(`${sample}/notes.txt`, `The password is ${secret}.\n`);
 
-  tell("Three machines, each with an identity of its own. No account, no vendor.");
+  tell("Three identities, as on three machines. No account, no vendor.");
   const hostHome = `${folder}/host`;
   const agentHome = `${folder}/agent`;
   const strangerHome = `${folder}/stranger`;
@@ -62,10 +71,11 @@ async function main(folder: string): Promise<void> {
 
   tell("The host shares a real MCP server, the filesystem one, with the agent alone:");
   const server = await prepareServer(FILESYSTEM_SERVER);
-  show(`talos mcp-serve --authorized-peer ${agent} -- ${FILESYSTEM_SERVER} ${sample}`);
+  show(`talos mcp-serve --authorized-peer ${agent} -- deno run -A ${FILESYSTEM_SERVER} ${sample}`);
   await using serving = await startHost(hostHome, [
     "--authorized-peer",
     agent,
+    ...Object.keys(packageEnvironment()).flatMap((name) => ["--env", name]),
     "--",
     ...server,
     sample,
@@ -77,7 +87,7 @@ async function main(folder: string): Promise<void> {
 
   tell("The agent's real MCP client uses it through the tunnel:");
   const target = `${host}@127.0.0.1:${wire.port}`;
-  show(`talos mcp-connect ${host}@<host>`);
+  show(`talos mcp-connect ${host}@127.0.0.1:${wire.port}`);
   const client = await connectClient(agentHome, target);
   const { tools } = await client.listTools();
   insist(
@@ -102,7 +112,7 @@ async function main(folder: string): Promise<void> {
       await unexpected.close();
       return null;
     },
-    (error: unknown) => String(error),
+    (error: unknown) => error instanceof Error ? error.message.split("\n")[0] ?? "" : String(error),
   );
   insist(refused !== null && refused.includes("not authorised"), "it is refused, and told why:");
   show(`  ${refused ?? ""}`);
@@ -120,10 +130,14 @@ async function main(folder: string): Promise<void> {
 
 if (import.meta.main) {
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "talos-demo-" }));
+  let status = 0;
   try {
     await main(folder);
+  } catch (error) {
+    console.error(`\nthe demo failed: ${error instanceof Error ? error.message : error}`);
+    status = 1;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-  Deno.exit(0);
+  Deno.exit(status);
 }

@@ -226,12 +226,34 @@ function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
+/** What says where packages come from and where they are kept; a child without it would fetch them anew. */
+const PACKAGE_VARIABLES = [
+  "DENO_DIR",
+  "DENO_CERT",
+  "DENO_TLS_CA_STORE",
+  "NPM_CONFIG_REGISTRY",
+  "NPM_CONFIG_USERCONFIG",
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "NO_PROXY",
+];
+
+/** Returns those variables about packages that are set here. */
+export function packageEnvironment(): Record<string, string> {
+  return variables(PACKAGE_VARIABLES);
+}
+
 /** What a child of ours needs to find its packages and its user, and nothing that would change it. */
 function environment(added: Record<string, string> = {}): Record<string, string> {
-  const inherited: Record<string, string> = {};
-  for (const name of ["PATH", "HOME", "DENO_DIR", "NPM_CONFIG_REGISTRY", "SystemRoot", "TEMP"]) {
+  const own = variables(["PATH", "HOME", "SystemRoot", "TEMP"]);
+  return { ...own, ...packageEnvironment(), NO_COLOR: "1", ...added };
+}
+
+function variables(names: readonly string[]): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of names) {
     const value = Deno.env.get(name);
-    if (value !== undefined) inherited[name] = value;
+    if (value !== undefined) found[name] = value;
   }
-  return { ...inherited, NO_COLOR: "1", ...added };
+  return found;
 }

@@ -64,6 +64,7 @@ const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   config_invalid: ExitStatus.usage,
   // peer not found
   peer_not_found: ExitStatus.peerNotFound,
+  no_address: ExitStatus.peerNotFound,
   contact_unknown: ExitStatus.peerNotFound,
   contact_ambiguous: ExitStatus.peerNotFound,
   unknown_service: ExitStatus.peerNotFound,

@@ -21,6 +21,7 @@ import { Session } from "../session/session.ts";
 import { ConnectionKind } from "../wire/preface.ts";
 import { connectInTime, type ConnectionAhead } from "./connect_ahead.ts";
 import { type Context, openIdentity, unattendedPassphrase } from "./context.ts";
+import { CliError } from "./errors.ts";
 import { DEFAULT_PORT } from "./listen.ts";
 import { keepOnly } from "./privileges.ts";
 import type { RegistryFlags } from "./registry_choice.ts";
@@ -42,20 +43,30 @@ interface Prepared {
   readonly connect: (dialOne: DialOne) => Promise<Connection>;
 }
 
-/**
- * Returns what opens a session with the host that `target` names, each time anew. Calling it throws
- * TalosError, with hints; what was wrong with the target or the wallet it throws again each time.
- */
+/** Sessions with one host. */
+export interface HostSessions {
+  /** Opens a session, each time anew. Throws TalosError, with hints. */
+  open(maxMessage: number): Promise<Session>;
+  /** Throws what is wrong with the target or the wallet, whether or not a session was wanted. */
+  check(): Promise<void>;
+}
+
+/** Returns sessions with the host that `target` names. What is wrong with it is found out once. */
 export function hostSessions(
   context: Context,
   options: HostOptions,
   target: string,
   ahead: ConnectionAhead | null,
-): (maxMessage: number) => Promise<Session> {
+): HostSessions {
   let prepared: Promise<Prepared> | undefined;
-  return async (maxMessage) => {
-    prepared ??= prepare(context, options, target);
-    return await openSession(context, options, await prepared, maxMessage, ahead);
+  const prepareOnce = () => prepared ??= prepare(context, options, target);
+  return {
+    async open(maxMessage) {
+      return await openSession(context, options, await prepareOnce(), maxMessage, ahead);
+    },
+    async check() {
+      await prepareOnce();
+    },
   };
 }
 
@@ -92,13 +103,36 @@ async function prepareLookup(
   const database = new Database(context.paths, identity.peerId);
   const peer = resolvePeer(database, reference);
   if (address !== undefined) return { identity, peer, ...directly(address) };
-  const { address: registry } = chooseRegistry(context, database, options);
+  const { address: registry, chosenBy } = chooseRegistry(context, database, options);
   const find: FindOptions = {
     ...await registryOptions(context, identity, database, registry, options),
     peer,
     ...(service === undefined ? {} : { service }),
   };
-  return { identity, peer, connect: (dialOne) => reachPeer({ ...find, dialOne }) };
+  const connect = (dialOne: DialOne) => reachPeer({ ...find, dialOne });
+  if (chosenBy !== "default") return { identity, peer, connect };
+  return {
+    identity,
+    peer,
+    connect: (dialOne) =>
+      connect(dialOne).catch((error: unknown) => Promise.reject(withoutRegistry(error, peer))),
+  };
+}
+
+/** Nobody chose a registry: that none answers at the usual place of this machine is not what went wrong. */
+function withoutRegistry(error: unknown, peer: PeerId): unknown {
+  if (!(error instanceof TalosError) || error.code !== "registry_unreachable") return error;
+  return new CliError(
+    "no_address",
+    `Cannot tell where ${peer} is: no address was given, and this machine is registered nowhere`,
+    {
+      cause: error,
+      hints: [
+        `write the host's address: talos mcp-connect ${peer}@HOST:${DEFAULT_PORT}`,
+        "or find it by a registry that both use: talos register --server REGISTRY",
+      ],
+    },
+  );
 }
 
 async function openSession(

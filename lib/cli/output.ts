@@ -7,7 +7,7 @@
 
 import { utf8 } from "../bytes.ts";
 import { messageOf, TalosError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { printable, printableJson } from "../log.ts";
 import { exitStatusOf, lacksPermission } from "./exit_status.ts";
 
 /** Something that takes bytes at once, such as `Deno.stdout`. */
@@ -44,7 +44,7 @@ export class Output {
    */
   result(text: string, value: unknown, next: readonly NextStep[] = []): void {
     if (this.json) {
-      writeLine(this.#stdout, JSON.stringify(withNext(value, next)));
+      writeLine(this.#stdout, printableJson(withNext(value, next)));
       return;
     }
     writeLine(this.#stdout, text);
@@ -53,7 +53,7 @@ export class Output {
 
   /** Prints a JSON line on stdout with `--json`, and nothing otherwise. */
   event(value: unknown): void {
-    if (this.json) writeLine(this.#stdout, JSON.stringify(value));
+    if (this.json) writeLine(this.#stdout, printableJson(value));
   }
 
   /** Prints one line on stderr as it is. */
@@ -66,14 +66,15 @@ export class Output {
     this.line(`talos: ${text}`);
   }
 
-  /** Prints next steps on stderr. */
+  /** Prints next steps on stderr, all at once: whoever waits for one of them has them all. */
   next(steps: readonly NextStep[]): void {
-    for (const { command, purpose } of steps) this.line(`next, ${purpose}: ${command}`);
+    if (steps.length === 0) return;
+    this.line(steps.map(({ command, purpose }) => `next, ${purpose}: ${command}`).join("\n"));
   }
 
   /** Prints an error and its hints on stderr. */
   error(thrown: unknown): void {
-    if (this.json) this.line(JSON.stringify(errorObject(thrown)));
+    if (this.json) this.line(printableJson(errorObject(thrown)));
     else for (const line of errorLines(thrown)) this.line(line);
   }
 }

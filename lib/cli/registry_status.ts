@@ -83,7 +83,7 @@ export function registryLines(status: RegistryStatus | null): string[] {
   if (status === null) return [];
   const { registry, key, registered, observed, skew_ms: skewMs, why } = status;
   const state = registered === null
-    ? why ?? "not asked"
+    ? (why ?? "not asked").replace(/^Cannot reach the registry \S+: /, "cannot be reached: ")
     : registered
     ? `registered, seen as ${observed}`
     : "reached, but this peer is not registered there";

@@ -12,8 +12,15 @@ import { within } from "../clock.ts";
 import { messageOf, TalosError } from "../errors.ts";
 import { formatHostPort } from "../identity/host_port.ts";
 import type { ServiceName } from "../identity/names.ts";
+import type { PeerId } from "../identity/peer_id.ts";
 import type { Log } from "../log.ts";
-import { type EndpointRecord, signEndpointRecord } from "../wire/endpoint_record.ts";
+import {
+  type EndpointRecord,
+  openEndpointRecord,
+  type SignedEndpointRecord,
+  signEndpointRecord,
+} from "../wire/endpoint_record.ts";
+import { WireError } from "../wire/errors.ts";
 import { SUPPORTED_VERSIONS } from "../wire/preface.ts";
 import { publishedAddresses } from "./local_addresses.ts";
 import { RegistryClient, type RegistryOptions, RegistryRefused } from "./registry_client.ts";
@@ -175,7 +182,7 @@ export class Publisher implements AsyncDisposable {
     const say = expected ? log.warn : log.error;
     say(`not registered: ${messageOf(error)}`, { registry: formatHostPort(address) });
     if (error instanceof TalosError && !expected) {
-      for (const hint of error.hints) log.error(`hint: ${hint}`);
+      for (const hint of error.hints) log.info(`hint: ${hint}`);
     }
   }
 
@@ -194,7 +201,10 @@ export class Publisher implements AsyncDisposable {
     }
   }
 
-  /** Publishes one record; a registry that has a newer one says which, and the next goes on from there. */
+  /**
+   * Publishes one record; where the registry has a newer one that we signed, the next goes on from there.
+   * A mere number is not believed: signed at the end of all numbers, our record would be the last one.
+   */
   async #publish(client: RegistryClient, service: ServiceName, ttlSeconds: number): Promise<void> {
     const { identity, clock } = this.#options;
     const last = this.#lastSeq.get(service) ?? 0;
@@ -203,11 +213,20 @@ export class Publisher implements AsyncDisposable {
       this.#lastSeq.set(service, record.seq);
       await client.publish(signEndpointRecord(identity, record));
     } catch (error) {
-      const seq = error instanceof RegistryRefused ? error.refusal.seq : undefined;
-      if (seq === undefined) throw error;
-      this.#lastSeq.set(service, seq + 1);
-      await client.publish(signEndpointRecord(identity, { ...record, seq: seq + 1 }));
+      if (!(error instanceof RegistryRefused) || error.refusal.code !== "stale") throw error;
+      const signed = await this.#signedSeq(client, service);
+      if (signed < record.seq) throw error;
+      this.#lastSeq.set(service, signed + 1);
+      await client.publish(signEndpointRecord(identity, { ...record, seq: signed + 1 }));
     }
+  }
+
+  /** Returns the greatest `seq` of a record of this service that we signed and the registry has, or 0. */
+  async #signedSeq(client: RegistryClient, service: ServiceName): Promise<number> {
+    const { identity: { peerId } } = this.#options;
+    const found = await client.lookup(peerId);
+    const ours = (found?.records ?? []).map((signed) => ownRecord(peerId, signed));
+    return Math.max(0, ...ours.map((own) => own?.service === service ? own.seq : 0));
   }
 
   #record(
@@ -235,6 +254,16 @@ export class Publisher implements AsyncDisposable {
       issuedAt: clock.now(),
       ttlSeconds,
     };
+  }
+}
+
+/** Returns what `signed` says, or null where it is no record of `peer`. */
+function ownRecord(peer: PeerId, signed: SignedEndpointRecord): EndpointRecord | null {
+  try {
+    return openEndpointRecord(peer, signed);
+  } catch (error) {
+    if (error instanceof WireError) return null;
+    throw error;
   }
 }
 

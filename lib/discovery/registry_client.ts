@@ -17,6 +17,7 @@ import { decodeReason } from "../session/bodies.ts";
 import type { Connection } from "../session/connection.ts";
 import { SessionError } from "../session/errors.ts";
 import type { SignedEndpointRecord } from "../wire/endpoint_record.ts";
+import { WireError } from "../wire/errors.ts";
 import type { Fields } from "../wire/fields.ts";
 import { encodePing } from "../wire/frames.ts";
 import { decodeRegistryFrame, encodeRegistryFrame } from "../wire/registry_frames.ts";
@@ -135,7 +136,7 @@ export class RegistryClient implements AsyncDisposable {
     await this.#request({ op: "register", name, unlisted });
   }
 
-  /** Publishes a record. Throws {@link RegistryRefused}, with `seq` when a newer one is there. */
+  /** Publishes a record. Throws {@link RegistryRefused}, `stale` when it says that a newer one is there. */
   async publish(signed: SignedEndpointRecord): Promise<void> {
     await this.#request({ op: "publish", ...signed });
   }
@@ -145,10 +146,21 @@ export class RegistryClient implements AsyncDisposable {
     return foundPeerOf(await this.#request({ op: "lookup", peer }));
   }
 
-  /** Returns a page of those who are registered, from behind `after` on. */
+  /**
+   * Returns a page of those who are registered, from behind `after` on. Throws WireError for a page whose
+   * `next` does not lead further: who follows it would never come to an end.
+   */
   async list(limit: number, after?: PeerId): Promise<PeerPage> {
     const from = after === undefined ? {} : { after };
-    return peerPageOf(await this.#request({ op: "list", limit, ...from }));
+    const page = peerPageOf(await this.#request({ op: "list", limit, ...from }));
+    if (after !== undefined && page.next !== undefined && page.next <= after) {
+      throw new WireError(
+        "field_invalid",
+        `Cannot take the page behind ${after}: the next one would begin behind ${page.next}`,
+        { path: "RESPONSE.next" },
+      );
+    }
+    return page;
   }
 
   /** Closes the connection. */

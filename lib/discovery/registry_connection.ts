@@ -159,7 +159,7 @@ function unreachable(address: HostPort, state: string, cause?: unknown): Discove
       cause,
       hints: [
         `on the registry's machine, see whether it runs: talos-server --port ${port}`,
-        "at another registry: --server HOST[:PORT], or for good: talos register --server HOST[:PORT]",
+        "use another registry: --server HOST[:PORT], or for good: talos register --server HOST[:PORT]",
       ],
     },
   );

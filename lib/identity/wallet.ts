@@ -156,7 +156,12 @@ export class LockedWallet implements WalletFacts {
       throw new IdentityError(
         "wrong_passphrase",
         `Cannot open the wallet of ${this.peerId}: the passphrase is wrong, or the file was altered`,
-        { hints: ["if the passphrase is right, restore wallet.json from your backup"] },
+        {
+          hints: [
+            "see what TALOS_PASSPHRASE_FILE holds, or type the passphrase again",
+            "if the passphrase is right, restore wallet.json from your backup",
+          ],
+        },
       );
     } finally {
       key.fill(0);

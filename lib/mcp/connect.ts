@@ -14,16 +14,15 @@ import { TalosError } from "../errors.ts";
 import { CONNECT_PATIENCE_MS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { SessionError } from "../session/errors.ts";
-import { Queue } from "../session/queue.ts";
 import { NORMAL_CLOSE, type Session } from "../session/session.ts";
 import { windowBytes } from "../session/window.ts";
 import { describePath } from "../transport/transport.ts";
 import { failureReply, isRefusal, sessionEnded } from "./failure.ts";
 import { HeldPassages } from "./held_passages.ts";
 import { type Line, LineSplitter, type OversizedLine } from "./lines.ts";
+import { Outbox } from "./outbox.ts";
 import { oversizedOutcome, tooLargeForPeer } from "./oversized.ts";
 import { type Interceptor, type Passage, Pipeline } from "./pipeline.ts";
-import { scanLine } from "./scan.ts";
 
 /** The agent at the other end of our stdin and stdout. */
 export interface AgentStdio {
@@ -88,10 +87,9 @@ class AgentConnection {
   readonly #options: ConnectOptions;
   readonly #pipeline: Pipeline;
   readonly #held: HeldPassages;
-  readonly #outbox = new Queue<Bytes>();
-  #outboxBytes = 0;
-  /** Resolves when the outbox, the calls that wait or the agent's end change; made when it is waited for. */
-  #change: PromiseWithResolvers<void> | undefined;
+  readonly #outbox: Outbox;
+  /** Resolves when no call waits any more; made when that is waited for. */
+  #answered: PromiseWithResolvers<void> | undefined;
   readonly #firstRequest = Promise.withResolvers<void>();
   /** The agent sends nothing more. */
   readonly #agentClosed = Promise.withResolvers<void>();
@@ -101,7 +99,6 @@ class AgentConnection {
   /** Reading from the agent failed inside of Talos. */
   #fault: unknown;
   #session: Session | undefined;
-  #isSessionOver = false;
 
   constructor(options: ConnectOptions) {
     this.#options = options;
@@ -111,6 +108,7 @@ class AgentConnection {
       clock: options.clock,
     });
     this.#held = new HeldPassages((error) => this.#fail(error));
+    this.#outbox = new Outbox(windowBytes(options.maxMessage));
   }
 
   async run(): Promise<void> {
@@ -182,12 +180,15 @@ class AgentConnection {
 
   /** Whether the agent has closed its end and has said nothing that is still to be sent or answered. */
   get #awaitsNothing(): boolean {
-    return this.#isAgentClosed && this.#outbox.length === 0 &&
+    return this.#isAgentClosed && this.#outbox.isEmpty &&
       this.#pipeline.pending.to_server.size === 0;
   }
 
   async #relay(session: Session): Promise<void> {
-    const sending = this.#sendOutbox(session);
+    const sending = this.#outbox.sendTo(
+      session,
+      (line, limit) => this.#tooLargeForHost(line, limit),
+    );
     const receiving = this.#receive(session);
     const hostClosed = Promise.race([receiving, sending.then(() => receiving)]);
     const first = await Promise.race([
@@ -197,8 +198,7 @@ class AgentConnection {
     ]).catch(async (error: unknown) => {
       // What arrived before the session broke is still handed on.
       session.abort(error instanceof Error ? error : new Error(String(error)));
-      this.#isSessionOver = true;
-      this.#signalChange();
+      this.#outbox.close();
       await Promise.race([Promise.allSettled([receiving, sending]), this.#agentGone.promise]);
       throw error;
     });
@@ -213,7 +213,9 @@ class AgentConnection {
   async #agentDone(sending: Promise<void>): Promise<void> {
     await this.#agentClosed.promise;
     await sending;
-    while (this.#pipeline.pending.to_server.size > 0) await this.#changed();
+    if (this.#pipeline.pending.to_server.size === 0) return;
+    this.#answered = Promise.withResolvers();
+    await this.#answered.promise;
   }
 
   /** Ends the session in order, if that is quickly done. */
@@ -231,7 +233,7 @@ class AgentConnection {
     const splitter = new LineSplitter(maxMessage);
     for await (const chunk of agent.input) {
       for (const line of splitter.feed(chunk)) await this.#takeAgentLine(line, chunk.buffer);
-      await this.#roomInOutbox();
+      await this.#outbox.room();
     }
     const last = splitter.end();
     if (last !== null) await this.#takeAgentLine(last, null);
@@ -240,7 +242,7 @@ class AgentConnection {
   #closeAgent(): void {
     this.#isAgentClosed = true;
     this.#agentClosed.resolve();
-    this.#signalChange();
+    this.#outbox.close();
   }
 
   /** Something failed that must not: the agent is served no longer. */
@@ -265,77 +267,41 @@ class AgentConnection {
     log.warn("a message of the agent is too large", { bytes: line.length, limit: maxMessage });
     const outcome = oversizedOutcome(line, maxMessage, this.#pipeline.pending.to_agent);
     if (outcome?.to === "back") await this.#write(outcome.reply);
-    else if (outcome?.to === "on") this.#post(outcome.reply);
+    else if (outcome?.to === "on") this.#outbox.post(outcome.reply);
   }
 
   async #towardsHost(passage: Passage): Promise<void> {
     for (const note of passage.notes) this.#options.log.warn(note);
-    for (const line of passage.forward) this.#post(line);
+    for (const line of passage.forward) this.#outbox.post(line);
     for (const line of passage.back) await this.#write(line);
     this.#held.add(passage, (later) => this.#towardsHost(later));
-    this.#signalChange();
+    this.#noteAnswers();
   }
 
   async #towardsAgent(passage: Passage): Promise<void> {
     for (const note of passage.notes) this.#options.log.warn(note);
     for (const line of passage.forward) await this.#write(line);
-    for (const line of passage.back) this.#post(line);
+    for (const line of passage.back) this.#outbox.postReply(line);
     this.#held.add(passage, (later) => this.#towardsAgent(later));
-    this.#signalChange();
+    this.#noteAnswers();
   }
 
-  #post(line: Bytes): void {
-    this.#outbox.push(line);
-    this.#outboxBytes += line.length;
-    this.#signalChange();
-  }
-
-  /** Stops reading the agent while too much waits to be sent: back-pressure, never loss. */
-  async #roomInOutbox(): Promise<void> {
-    while (this.#outboxBytes > windowBytes(this.#options.maxMessage)) await this.#changed();
-  }
-
-  /** Sends what is in the outbox, in order. Ends when it is empty and nothing more will come or leave. */
-  async #sendOutbox(session: Session): Promise<void> {
-    for (;;) {
-      const line = this.#outbox.at(0);
-      if (line === undefined) {
-        if (this.#isAgentClosed || this.#isSessionOver) return;
-        await this.#changed();
-        continue;
-      }
-      try {
-        await session.send(line); // what it throws for was not sent, and stays in the outbox
-      } catch (error) {
-        if (!(error instanceof SessionError) || error.code !== "message_too_large") throw error;
-        await this.#tooLargeForHost(line, session.peerMaxMessage ?? 0);
-      }
-      this.#outbox.shift();
-      this.#outboxBytes -= line.length;
-      this.#signalChange();
-    }
+  #noteAnswers(): void {
+    if (this.#pipeline.pending.to_server.size === 0) this.#answered?.resolve();
   }
 
   async #tooLargeForHost(line: Bytes, limit: number): Promise<void> {
     this.#options.log.warn("a message is too large for the host", { bytes: line.length, limit });
     for (const { to, reply } of tooLargeForPeer(line, limit, this.#pipeline.pending.to_server)) {
       if (to === "back") await this.#write(reply);
-      else this.#post(reply);
+      else this.#outbox.post(reply);
     }
-  }
-
-  #changed(): Promise<void> {
-    this.#change ??= Promise.withResolvers();
-    return this.#change.promise;
-  }
-
-  #signalChange(): void {
-    this.#change?.resolve();
-    this.#change = undefined;
   }
 
   async #receive(session: Session): Promise<void> {
     for (;;) {
+      // A host that provokes answers and takes none is not listened to.
+      await Promise.race([this.#outbox.roomForReplies(), session.ended]);
       const line = await session.receive();
       if (line === null) return;
       await this.#towardsAgent(this.#pipeline.pass("to_agent", line));
@@ -355,7 +321,7 @@ class AgentConnection {
   /** Answers every call that waits, so that no agent waits for ever. */
   async #answerPending(error: unknown): Promise<void> {
     await within(this.#options.clock, LAST_REPLIES_MS, this.#held.settled(), undefined);
-    const unsent = this.#unsentKeys();
+    const unsent = this.#outbox.requestKeys();
     const session = this.#session;
     const reached = session !== undefined &&
       (session.peerMaxMessage !== undefined || !isRefusal(error));
@@ -364,19 +330,6 @@ class AgentConnection {
       const path = session === undefined ? {} : { path: describePath(session.path) };
       await this.#write(failureReply(error, { call, handedOver, ...path }));
     }
-  }
-
-  /** The keys of the requests that are still in the outbox. */
-  #unsentKeys(): Set<string> {
-    const keys = new Set<string>();
-    for (let at = 0, line = this.#outbox.at(0); line !== undefined; line = this.#outbox.at(++at)) {
-      const scanned = scanLine(line, "towards_agent");
-      const messages = scanned.kind === "batch"
-        ? scanned.elements.map(({ message }) => message)
-        : [scanned];
-      for (const message of messages) if (message.kind === "request") keys.add(message.id.key);
-    }
-    return keys;
   }
 }
 

@@ -37,6 +37,7 @@ const NAME_OF_CODE: Readonly<Record<string, RpcErrorName>> = {
   registry_unreachable: "unreachable",
   registry_busy: "busy",
   peer_not_found: "unreachable",
+  no_address: "unreachable",
   peer_away: "unreachable",
   peer_unreachable: "unreachable",
   not_a_registry: "unreachable",

@@ -79,6 +79,8 @@ export interface RpcErrorDetails {
   readonly path?: string;
   /** What the user can do next, one sentence or command each. */
   readonly hint?: readonly string[];
+  /** Of a call that failed on its way: whether it may have been run. */
+  readonly run?: "no" | "unknown";
   /** Facts of this one error. */
   readonly [key: string]: Json;
 }

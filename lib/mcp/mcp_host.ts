@@ -110,7 +110,8 @@ export class McpHost implements AsyncDisposable {
     }
     const service = permitted.find(({ name }) => name === open.service);
     if (service !== undefined) return this.#grant(peer, service);
-    return permitted.length > 0 && !this.#services.has(open.service)
+    // One answer for what is not there and for what this peer may not know is there.
+    return permitted.length > 0
       ? unknownService(open.service, permitted)
       : unauthorized(open.service);
   }
@@ -234,7 +235,7 @@ function unknownService(service: string, permitted: readonly McpService[]): Open
   return {
     granted: false,
     code: "unknown_service",
-    reason: `there is no service ${label(service)}; this peer may use: ${names}`,
+    reason: `there is no service ${label(service)} for this peer; it may use: ${names}`,
   };
 }
 

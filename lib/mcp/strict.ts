@@ -368,21 +368,31 @@ export function decodeString(line: Bytes, start: number, stop: number): string {
   return typeof text === "string" ? text : "";
 }
 
-/** Returns the length of the longest beginning of `line` that is valid UTF-8. */
-function validPrefix(line: Bytes): number {
-  const validUpTo = (end: number): number => {
-    // A cut may fall inside a character, which has at most 4 bytes.
-    for (let cut = end; cut >= 0 && cut > end - 4; cut--) {
-      if (isUtf8(line.subarray(0, cut))) return cut;
-    }
-    return -1;
-  };
-  let low = 0;
-  let high = line.length;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if (validUpTo(middle) >= 0) low = middle;
-    else high = middle - 1;
+/** The steps in which invalid UTF-8 is looked for: a power of 2. */
+const FIRST_STEP_BYTES = 64 * 1024;
+/** The longest character. */
+const LAST_STEP_BYTES = 4;
+
+/** Returns the length of the longest beginning of `line` that is valid UTF-8. Reads each byte a few times. */
+export function validPrefix(line: Bytes): number {
+  let known = 0;
+  for (let step = FIRST_STEP_BYTES; step >= LAST_STEP_BYTES; step >>>= 1) {
+    let next = known;
+    do {
+      known = next;
+      next = validCut(line, known, Math.min(known + step, line.length));
+    } while (next > known);
   }
-  return Math.max(0, validUpTo(low));
+  return known;
+}
+
+/**
+ * Returns where the text that is valid up to `known` can be cut at or shortly before `end` and is still
+ * valid, or `known`: of the 4 cuts up to the end of a valid text one falls inside no character.
+ */
+function validCut(line: Bytes, known: number, end: number): number {
+  for (let cut = end; cut > known && cut > end - 4; cut--) {
+    if (isUtf8(line.subarray(known, cut))) return cut;
+  }
+  return known;
 }

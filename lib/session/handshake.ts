@@ -15,7 +15,12 @@ import type { RandomBytes } from "../crypto/random.ts";
 import { generateX25519KeyPair, x25519FromEd25519Public } from "../crypto/x25519.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import { type PeerId, publicKeyOf } from "../identity/peer_id.ts";
-import { HANDSHAKE_TIMEOUT_MS, MAX_CLOCK_SKEW_MS, MAX_HANDSHAKE_MESSAGE_BYTES } from "../limits.ts";
+import {
+  FIRST_MESSAGE_TIMEOUT_MS,
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_CLOCK_SKEW_MS,
+  MAX_HANDSHAKE_MESSAGE_BYTES,
+} from "../limits.ts";
 import { NoiseError } from "../noise/errors.ts";
 import { HandshakeState } from "../noise/handshake_state.ts";
 import { handshakePattern } from "../noise/patterns.ts";

@@ -111,7 +111,7 @@ export function decodePayload(
       max: fields.uint("max", { min: PROTOCOL_VERSION, max: 255 }),
     },
     caps: fields.strings("caps", { maxItems: MAX_CAPS, maxLength: MAX_CAP_BYTES }),
-    time: fields.uint("t"),
+    time: fields.uint("t", { max: MAX_TIME_MS }),
     ...(refused === undefined ? {} : { refused }),
     ...(strict === undefined ? {} : { strict }),
   };

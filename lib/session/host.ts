@@ -13,7 +13,12 @@ import type { RandomBytes } from "../crypto/random.ts";
 import { messageOf, TalosError } from "../errors.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import type { PeerId } from "../identity/peer_id.ts";
-import { CHILD_GRACE_MS, STRANGER_BYTES, STRANGER_TIMEOUT_MS } from "../limits.ts";
+import {
+  CHILD_GRACE_MS,
+  HANDSHAKES_PER_SOURCE,
+  STRANGER_BYTES,
+  STRANGER_TIMEOUT_MS,
+} from "../limits.ts";
 import type { Log } from "../log.ts";
 import { describePath, type Transport } from "../transport/transport.ts";
 import { decodeFrame } from "../wire/frames.ts";
@@ -26,6 +31,7 @@ import { respond } from "./handshake.ts";
 import type { RecordChannel } from "./record_channel.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { Session } from "./session.ts";
+import { TokenBuckets } from "./token_buckets.ts";
 
 /** The longest record in which a peer may ask for something: an OPEN has about 200 bytes. */
 const MAX_FIRST_RECORD_BYTES = STRANGER_BYTES / 4;
@@ -82,6 +88,7 @@ export class Host implements AsyncDisposable {
   readonly #options: HostOptions;
   readonly #budget: ReplayBudget;
   readonly #halfOpen = new HalfOpenLimiter();
+  readonly #handshakes = new TokenBuckets(HANDSHAKES_PER_SOURCE);
   readonly #ephemerals = new RecentEphemerals();
   readonly #strangers = new Set<PeerId>();
   readonly #sessions = new Set<HostedSession>();
@@ -107,11 +114,8 @@ export class Host implements AsyncDisposable {
 
   /** Runs the whole life of one transport in the background. Never throws. */
   accept(transport: Transport): void {
-    const place = this.#closing ? null : this.#halfOpen.enter(transport.path.source);
+    const place = this.#closing ? null : this.#admit(transport.path.source);
     if (place === null) {
-      this.#options.log.debug("connection dropped: too many are half-open", {
-        from: transport.path.source,
-      });
       transport.close();
       return;
     }
@@ -124,6 +128,21 @@ export class Host implements AsyncDisposable {
         this.#running.delete(life);
       });
     this.#running.add(life);
+  }
+
+  /** Returns the place of a connection whose handshake begins; null when its source has had enough. */
+  #admit(source: string): Disposable | null {
+    const { clock, log } = this.#options;
+    const place = this.#halfOpen.enter(source);
+    if (place === null) {
+      log.debug("connection dropped: too many are half-open", { from: source });
+      return null;
+    }
+    const waitMs = this.#handshakes.take(source, clock.monotonic());
+    if (waitMs === 0) return place;
+    place[Symbol.dispose]();
+    log.debug("connection dropped: too many from there", { from: source, wait_ms: waitMs });
+    return null;
   }
 
   /** Ends every session for which `matches`, with a reason. Resolves when they have ended. */

@@ -3,12 +3,18 @@
  *
  * A session takes its share before it queues a message and gives it back when the other end has
  * acknowledged it. Who finds no room waits in line: back-pressure, never loss. One peer that acknowledges
- * nothing must not silence the others, so a session that holds nothing may always send one message of up
- * to 64 KiB; the bound is exceeded by no more than that for each session. Counts message bytes, not what
- * an engine adds to them. Pure bookkeeping.
+ * nothing must not silence the others: the sessions with it hold a quarter of the whole at most, and do not
+ * keep others in line waiting; and a session that holds nothing may always send one message of up to
+ * 64 KiB. The bounds are exceeded by no more than that for each session. Counts message bytes, not what an
+ * engine adds to them. Pure bookkeeping.
  */
 
-import { MIN_REPLAY_SHARE_BYTES, REPLAY_BUDGET_BYTES } from "../limits.ts";
+import type { PeerId } from "../identity/peer_id.ts";
+import {
+  MIN_REPLAY_SHARE_BYTES,
+  REPLAY_BUDGET_BYTES,
+  REPLAY_BUDGET_PER_PEER_BYTES,
+} from "../limits.ts";
 
 /** What one session holds of a {@link ReplayBudget}. Disposing it gives all of it back. */
 export interface ReplayShare extends Disposable {
@@ -28,13 +34,20 @@ export interface ReplayShare extends Disposable {
 /** Bytes that the sessions of a process share. */
 export class ReplayBudget {
   readonly #limit: number;
+  readonly #limitPerPeer: number;
   /** The shares that wait, first come first. */
   readonly #line = new Set<Share>();
+  /** Bytes held by the sessions with a peer, as far as they hold any. */
+  readonly #heldWith = new Map<PeerId, number>();
   #held = 0;
 
-  /** Bounds what is held at once, in bytes. */
-  constructor(limitBytes = REPLAY_BUDGET_BYTES) {
+  /** Bounds what is held at once, in bytes: in all, and by the sessions with one peer. */
+  constructor(
+    limitBytes = REPLAY_BUDGET_BYTES,
+    perPeerBytes = Math.min(limitBytes, REPLAY_BUDGET_PER_PEER_BYTES),
+  ) {
     this.#limit = limitBytes;
+    this.#limitPerPeer = perPeerBytes;
   }
 
   /** Bytes held by all sessions. */
@@ -42,11 +55,11 @@ export class ReplayBudget {
     return this.#held;
   }
 
-  /** Returns the share of a new session, empty. */
-  share(): ReplayShare {
-    return new Share({
-      mayTake: (bytes) => this.#line.size === 0 && this.#fits(bytes),
-      change: (bytes) => void (this.#held += bytes),
+  /** Returns the share of a new session with `peer`, empty. */
+  share(peer: PeerId): ReplayShare {
+    return new Share(peer, {
+      mayTake: (bytes) => this.#fits(bytes) && this.#fitsPeer(peer, bytes) && !this.#isBehind(peer),
+      change: (bytes) => this.#change(peer, bytes),
       enterLine: (share) => this.#line.add(share),
       leaveLine: (share) => this.#line.delete(share),
       serveLine: () => this.#serveLine(),
@@ -58,10 +71,35 @@ export class ReplayBudget {
     return this.#held + Math.min(bytes, this.#limit) <= this.#limit;
   }
 
+  /** Whether `bytes` more are within the bound of `peer`. More than all of it fits when it holds nothing. */
+  #fitsPeer(peer: PeerId, bytes: number): boolean {
+    const held = this.#heldWith.get(peer) ?? 0;
+    return held + Math.min(bytes, this.#limitPerPeer) <= this.#limitPerPeer;
+  }
+
+  /** Whether somebody in line comes before a newcomer with `peer`: its own, and whoever only waits for all. */
+  #isBehind(peer: PeerId): boolean {
+    for (const share of this.#line) {
+      if (share.peer === peer || this.#fitsPeer(share.peer, share.wantedBytes)) return true;
+    }
+    return false;
+  }
+
+  #change(peer: PeerId, bytes: number): void {
+    this.#held += bytes;
+    const held = (this.#heldWith.get(peer) ?? 0) + bytes;
+    if (held === 0) this.#heldWith.delete(peer);
+    else this.#heldWith.set(peer, held);
+  }
+
+  /** Grants what fits, in turn. Whoever waits for its own peer's acknowledgements is passed over. */
   #serveLine(): void {
-    for (const first of this.#line) {
-      if (!this.#fits(first.wantedBytes)) return;
-      first.grant();
+    const passedOver = new Set<PeerId>();
+    for (const share of this.#line) {
+      const { peer, wantedBytes } = share;
+      if (passedOver.has(peer) || !this.#fitsPeer(peer, wantedBytes)) passedOver.add(peer);
+      else if (this.#fits(wantedBytes)) share.grant();
+      else return;
     }
   }
 }
@@ -76,12 +114,15 @@ interface Ledger {
 }
 
 class Share implements ReplayShare {
+  /** Whom its session is with. */
+  readonly peer: PeerId;
   readonly #ledger: Ledger;
   #heldBytes = 0;
   #waiting: { readonly bytes: number; readonly taken: PromiseWithResolvers<boolean> } | undefined;
   #disposed = false;
 
-  constructor(ledger: Ledger) {
+  constructor(peer: PeerId, ledger: Ledger) {
+    this.peer = peer;
     this.#ledger = ledger;
   }
 

@@ -3,8 +3,9 @@
  *
  * A record travels as its exact bytes and their signature; it is verified before it is decoded, and
  * never encoded again. A registry keeps and hands out records, and can neither make nor change one. Of
- * two records of a peer's service the one with the greater `seq` counts; time never causes a refusal,
- * it only says when a record is no longer worth trying.
+ * two records of a peer's service the one with the greater `seq` counts; what time it is never causes a
+ * refusal, it only says when a record is no longer worth trying. A `seq` more than a year ahead of the
+ * record's own time is refused by whoever reads it: nobody could publish a newer one.
  */
 
 import type { Bytes } from "../bytes.ts";
@@ -20,6 +21,8 @@ import {
   MAX_ENDPOINT_RECORD_BYTES,
   MAX_ENDPOINT_TTL_S,
   MAX_NAME_BYTES,
+  MAX_SEQ_AHEAD_MS,
+  MAX_TIME_MS,
 } from "../limits.ts";
 import { printable } from "../log.ts";
 import { WireError } from "./errors.ts";
@@ -45,7 +48,10 @@ export interface EndpointRecord {
   readonly min: number;
   /** The protocol versions it speaks. */
   readonly max: number;
-  /** Greater than that of every earlier record of this service: milliseconds, or one more than the last. */
+  /**
+   * Greater than that of every earlier record of this service: milliseconds, or one more than the last.
+   * At most a year ahead of {@link issuedAt}.
+   */
   readonly seq: number;
   /** When it was made, Unix time in milliseconds. */
   readonly issuedAt: number;
@@ -91,7 +97,8 @@ export function signEndpointRecord(
 
 /**
  * Verifies and reads a record that is said to be of `peer`. Throws WireError `record_invalid` when the
- * signature does not verify or the record is of somebody else, and others for what does not decode.
+ * signature does not verify, the record is of somebody else or contradicts itself, and others for what
+ * does not decode.
  */
 export function openEndpointRecord(
   peer: PeerId,
@@ -120,12 +127,15 @@ export function openEndpointRecord(
     min: fields.uint("min", { min: 1, max: 255 }),
     max: fields.uint("max", { min: 1, max: 255 }),
     seq: fields.uint("seq", { min: 1 }),
-    issuedAt: fields.uint("issued_at"),
+    issuedAt: fields.uint("issued_at", { max: MAX_TIME_MS }),
     ttlSeconds: fields.uint("ttl", { max: MAX_ENDPOINT_TTL_S }),
   };
   if (decoded.peer !== peer) throw invalid(`it is of ${decoded.peer}, not of ${peer}`);
-  const { min, max } = decoded;
+  const { min, max, seq, issuedAt } = decoded;
   if (min > max) throw invalid(`its versions are ${min} to ${max}`);
+  if (seq - issuedAt > MAX_SEQ_AHEAD_MS) {
+    throw invalid(`its seq ${seq} is more than a year ahead of its time ${issuedAt}`);
+  }
   return decoded;
 }
 

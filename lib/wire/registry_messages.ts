@@ -14,7 +14,7 @@
 
 import type { Bytes } from "../bytes.ts";
 import { parsePeerId, type PeerId } from "../identity/peer_id.ts";
-import { MAX_ENDPOINT_RECORD_BYTES, MAX_NAME_BYTES } from "../limits.ts";
+import { MAX_ENDPOINT_RECORD_BYTES, MAX_NAME_BYTES, MAX_TIME_MS } from "../limits.ts";
 import { printable } from "../log.ts";
 import { type SignedEndpointRecord, signedRecordOf } from "./endpoint_record.ts";
 import { WireError } from "./errors.ts";
@@ -76,13 +76,13 @@ export interface RegistryRefusal {
   readonly code: RegistryErrorCode;
   /** Why, for people. */
   readonly reason: string;
-  /** With `stale`: the sequence number that the registry has. */
+  /** With `stale`: the sequence number that the registry says it has. Nothing proves it. */
   readonly seq?: number;
 }
 
 /** What HELLO is answered with. */
 export interface HelloResponse {
-  /** The caller's address as the registry sees it: `192.0.2.7` or an IPv6 literal. */
+  /** The caller's address as the registry sees it: `192.0.2.7` or an IPv6 literal. Unchecked, but printable. */
   readonly observed: string;
   /** The registry's Unix time in milliseconds: advice, it decides nothing. */
   readonly time: number;
@@ -123,6 +123,7 @@ export interface PeerPage {
 }
 
 const MAX_TOKEN_BYTES = 256;
+const MAX_ADDRESS_BYTES = 64;
 const MAX_SERVICE_BYTES = 80;
 const MAX_REASON_BYTES = 1024;
 const MAX_CODE_BYTES = 64;
@@ -230,7 +231,10 @@ function errorCodeOf(text: string): RegistryErrorCode {
 
 /** Reads the response to HELLO. */
 export function helloResponseOf(fields: Fields): HelloResponse {
-  return { observed: fields.str("observed", { max: 64 }), time: fields.uint("time") };
+  return {
+    observed: printable(fields.str("observed", { max: MAX_ADDRESS_BYTES })),
+    time: fields.uint("time", { max: MAX_TIME_MS }),
+  };
 }
 
 /** Returns the fields of the response to LOOKUP; null where the peer is not registered. */
@@ -254,7 +258,7 @@ export function foundPeerOf(fields: Fields): FoundPeer | null {
   return {
     name: nameOf(found),
     online: found.bool("online"),
-    lastSeen: found.uint("last_seen"),
+    lastSeen: found.uint("last_seen", { max: MAX_TIME_MS }),
     records: found.maps("records", { maxItems: MAX_SERVICES_PER_PEER }).map(signedRecordOf),
   };
 }
@@ -271,19 +275,25 @@ export function peerPageFields({ peers, next }: PeerPage): Readonly<Record<strin
   return next === undefined ? { peers: listed } : { peers: listed, next };
 }
 
-/** Reads the response to LIST. */
+/** Reads the response to LIST. Throws WireError, also where `next` is not the last peer of the page. */
 export function peerPageOf(fields: Fields): PeerPage {
   const peers = fields.maps("peers", { maxItems: MAX_LIST_PAGE }).map((listed) => ({
     peer: peerOf(listed, "peer"),
     name: nameOf(listed),
     online: listed.bool("online"),
-    lastSeen: listed.uint("last_seen"),
+    lastSeen: listed.uint("last_seen", { max: MAX_TIME_MS }),
     services: listed.strings("services", {
       maxItems: MAX_SERVICES_PER_PEER,
       maxLength: MAX_SERVICE_BYTES,
     }).map((service) => printable(service)),
   }));
   const next = fields.optional("next", (name) => peerOf(fields, name));
+  if (next !== undefined && next !== peers.at(-1)?.peer) {
+    const path = `${fields.path}.next`;
+    throw new WireError("field_invalid", `Cannot read ${path}: it is not the last of the page`, {
+      path,
+    });
+  }
   return next === undefined ? { peers } : { peers, next };
 }
 

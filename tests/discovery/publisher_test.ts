@@ -192,8 +192,8 @@ Deno.test("Publisher says loudly, with the cure, that the registry has another k
   const now = stage.registry.identity.peerId;
   assert.deepEqual(stage.lines, [
     `talos: error: not registered: The registry registry.test:8765 has another key than before: it was ${before}, it is ${now} registry=registry.test:8765`,
-    "talos: error: hint: somebody may be in between: ask whoever runs the registry which key it has",
-    "talos: error: hint: if it has a new one, forget the old one: talos forget-registry registry.test:8765",
+    "talos: hint: somebody may be in between: ask whoever runs the registry which key it has",
+    "talos: hint: if it has a new one, forget the old one: talos forget-registry registry.test:8765",
   ]);
   assert.deepEqual(stage.registry.requests, []);
   forgetKey(stage.database, ADDRESS);

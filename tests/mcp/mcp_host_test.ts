@@ -149,8 +149,15 @@ Deno.test("McpHost grants what access.json and the flags name, to whom they name
   });
   assert.equal((await (await there.open(FILES)).opened).service, FILES);
   assert.equal((await (await there.open(MAIL, MALLORY)).opened).service, MAIL);
-  assert.equal(await there.refusal(MAIL), "unauthorized: this peer is not authorised for mail");
-  assert.equal(await there.refusal(FILES, MALLORY), NOT_FILES);
+  // The same as for a service that does not exist: nobody learns what else there is.
+  assert.equal(
+    await there.refusal(MAIL),
+    "unknown_service: there is no service mail for this peer; it may use: files",
+  );
+  assert.equal(
+    await there.refusal(FILES, MALLORY),
+    "unknown_service: there is no service files for this peer; it may use: mail",
+  );
 });
 
 Deno.test("McpHost opens the only service permitted when the peer leaves the choice to it", async () => {
@@ -166,11 +173,11 @@ Deno.test("McpHost names the services that a peer may use when it asks for one t
   await using there = new TestHost({ grants: [grant(ALICE, MAIL)] });
   assert.equal(
     await there.refusal("mcp/none"),
-    "unknown_service: there is no service none; this peer may use: mail",
+    "unknown_service: there is no service none for this peer; it may use: mail",
   );
   assert.equal(
     await there.refusal("\u001b[2J"),
-    "unknown_service: there is no service that service; this peer may use: mail",
+    "unknown_service: there is no service that service for this peer; it may use: mail",
   );
 });
 
@@ -231,7 +238,10 @@ Deno.test("McpHost.accessChanged() ends the sessions that lost their permission,
   assert.equal(await closeCode(files), "unauthorized");
   assert.equal(files.closeReason?.reason, "the permission was withdrawn or has expired");
   await Promise.all([facts(mail), facts(others)]);
-  assert.equal(await there.refusal(FILES), NOT_FILES);
+  assert.equal(
+    await there.refusal(FILES),
+    "unknown_service: there is no service files for this peer; it may use: mail",
+  );
   const cut = there.log.filter((line) => line.includes("session cut"));
   assert.equal(cut.length, 1, "said once");
 });

@@ -51,7 +51,7 @@ Deno.test("talos-server warns when there is no join token", async () => {
     const warnings = server.log().trim().split("\n").map((line) => JSON.parse(line))
       .filter(({ level }) => level === "warn").map(({ event }) => event);
     assert.deepEqual(warnings, [
-      "the data directory is new: peers that know this registry will refuse its new key",
+      "a new key was made; peers that knew this registry before will refuse it",
       "there is no join token: whoever reaches this port can register and see who else has " +
       "(make it private with --join-token-file FILE)",
     ]);

@@ -71,7 +71,7 @@ Deno.test("talos-server keeps its key, and warns about a new one alone, when it 
     assert.deepEqual(server.ready["hosts"], ["127.0.0.1"]);
     server.signal("SIGTERM");
     await server.exited;
-    assert.equal(server.log().includes("the data directory is new"), isNew);
+    assert.equal(server.log().includes("a new key was made"), isNew);
   }
   assert.equal(started[0], started[1]);
   const { mode } = await Deno.stat(`${folder.path}/wallet.json`);

@@ -13,7 +13,8 @@ import { homePaths } from "../../lib/identity/home.ts";
 import { createWallet, lockWallet } from "../../lib/identity/wallet.ts";
 import { saveWallet } from "../../lib/identity/wallet_file.ts";
 import { SILENT } from "../../lib/log.ts";
-import { TALOS } from "../../scripts/talos_process.ts";
+import { TALOS, TALOS_SERVER } from "../../scripts/talos_process.ts";
+import { publishOldRecord } from "./old_record.ts";
 import {
   Placeholders,
   type Printed,
@@ -30,6 +31,12 @@ const SCRYPT_N = 2 ** 10;
 
 /** Where the transcripts see the machines. */
 const SHOWN_ROOT = "/home";
+
+/** What a command that runs on says last before it is ready. */
+const NAMES_NEXT_STEP = /^next, .*\n/m;
+
+/** What a registry says then. */
+const REGISTRY_IS_READY = /back them up\n/m;
 
 interface Machine {
   readonly name: string;
@@ -118,13 +125,24 @@ export class Stage implements AsyncDisposable {
       const [name = "", ...value] = words.shift()!.split("=");
       env[name] = value.join("=");
     }
-    assert.equal(words.shift(), "talos", `the stage knows talos alone: ${step.line}`);
-    const process = new Background(commandOf(machine, words), machine.directory, env);
+    const program = words.shift();
+    assert.match(program ?? "", /^talos(?:-server)?$/, `the stage knows Talos alone: ${step.line}`);
+    const command = program === "talos" ? commandOf(machine, words) : [...TALOS_SERVER, ...words];
+    const process = new Background(command, machine.directory, env);
     if (!step.background) return await process.finish(step.input);
     machine.running.push(process);
-    const printed = await process.ready();
-    this.#bindRunning(machine);
+    const printed = await process.ready(program === "talos" ? NAMES_NEXT_STEP : REGISTRY_IS_READY);
+    if (program === "talos") this.#bindRunning(machine);
+    else this.#bindRegistry(machine, printed);
     return printed;
+  }
+
+  /** Names a registry's key and port by its machine: `<REGISTRY>` and `<REGISTRY-PORT>` on `registry`. */
+  #bindRegistry({ name }: Machine, { stderr }: Printed): void {
+    const [, key = "", port = ""] = /ready: (z6Mk\w+)@\S+:(\d+)$/m.exec(stderr) ??
+      assert.fail(stderr);
+    this.#placeholders.set(name.toUpperCase(), key);
+    this.#placeholders.set(`${name.toUpperCase()}-PORT`, port);
   }
 
   /** Names the port of what runs on a machine: `<PORT>` on the host, `<NAME-PORT>` elsewhere. */
@@ -248,6 +266,34 @@ export class Stage implements AsyncDisposable {
     };
   }
 
+  /** Kills what runs on a machine. */
+  async kill(name: string): Promise<void> {
+    for (const process of this.#machine(name).running.splice(0)) await process.kill();
+  }
+
+  /** Waits until what was started last on a machine says something more, and returns what it printed up to there. */
+  async untilSaid(name: string, text: string): Promise<Printed> {
+    const process = this.#machine(name).running.at(-1);
+    return await process?.said(this.#placeholders.fill(text)) ??
+      assert.fail(`nothing runs on ${name}`);
+  }
+
+  /** Removes a file or a directory of a machine's user. */
+  remove(path: string): void {
+    Deno.removeSync(path.replace(SHOWN_ROOT, this.#root), { recursive: true });
+  }
+
+  /** Publishes a service of a machine that runs nothing, as it did some hours ago. */
+  async published(name: string, service: string, address: string, hours: number): Promise<void> {
+    await publishOldRecord({
+      paths: this.#paths(name),
+      registry: this.#placeholders.fill("127.0.0.1:<REGISTRY-PORT>"),
+      service,
+      address: this.#placeholders.fill(address),
+      at: Date.now() - hours * 3_600_000,
+    });
+  }
+
   #paths(name: string) {
     const { directory } = this.#machine(name);
     return homePaths("linux", (name) => name === "HOME" ? directory : undefined);
@@ -316,6 +362,21 @@ const ACTS: readonly (readonly [RegExp, Act])[] = [
   [/^(\w+) is stopped$/, function (name = "") {
     return this.stop(name);
   }],
+  [/^(\w+) is killed$/, function (name = "") {
+    return this.kill(name);
+  }],
+  [/^(\w+) says "(.*)"$/, function (name = "", text = "") {
+    return this.untilSaid(name, text);
+  }],
+  [/^(\S+) is removed$/, function (path = "") {
+    this.remove(path);
+  }],
+  [
+    /^(\w+) published "(.*)" at (\S+) (\d+) h ago$/,
+    function (name = "", service = "", address = "", hours = "") {
+      return this.published(name, service, address, Number(hours));
+    },
+  ],
 ];
 
 /** As little of an MCP server as a shell can be. */
@@ -384,12 +445,36 @@ class Background {
     return { ...this.#text, code };
   }
 
-  /** Waits until it names the next step. */
-  async ready(): Promise<Printed> {
-    await this.#until(() => /^next, /m.test(this.#text.stderr));
+  /** Waits until it is ready: it names the next step, or whatever else `sign` finds last. */
+  async ready(sign: RegExp): Promise<Printed> {
+    await this.#until(() => sign.test(this.#text.stderr));
     const code = this.#ended ? (await this.#child.status).code : null;
-    this.#shown = this.#text.stderr.length;
-    return { stdout: this.#text.stdout, stderr: this.#text.stderr, code };
+    // What follows comes when it comes: it is shown when somebody asks for it.
+    const last = [...this.#text.stderr.matchAll(new RegExp(sign, "gm"))].at(-1);
+    this.#shown = code === null && last !== undefined
+      ? last.index + last[0].length
+      : this.#text.stderr.length;
+    return { stdout: this.#text.stdout, stderr: this.#text.stderr.slice(0, this.#shown), code };
+  }
+
+  /** Waits until it says `text`, and returns what it printed since it was ready, up to there. */
+  async said(text: string): Promise<Printed> {
+    const from = this.#shown;
+    const end = () => {
+      const at = this.#text.stderr.indexOf(text, from);
+      return at < 0 ? -1 : this.#text.stderr.indexOf("\n", at);
+    };
+    await this.#until(() => end() >= 0);
+    this.#shown = end() + 1;
+    return { stdout: "", stderr: this.#text.stderr.slice(from, this.#shown), code: null };
+  }
+
+  /** Kills it. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#until(() => false);
+    await this.#child.status;
+    await this.#child.stdin.close().catch(() => {}); // nobody reads it any more
   }
 
   /** Ends it, and returns what it printed since it was ready. */

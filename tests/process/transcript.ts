@@ -137,6 +137,7 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/\bkill \d+/g, "kill <PID>"],
   [/\b(127\.0\.0\.1:)\d{4,5}\b/g, "$1<PORT>"],
   [/\b(port )\d{4,5}\b/g, "$1<PORT>"],
+  [/\b\d+ s ago\b/g, "<N> s ago"],
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, "<TIME>"],
 ];
 

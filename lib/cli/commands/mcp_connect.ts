@@ -29,12 +29,13 @@ export async function mcpConnectCommand(
     import("../host_sessions.ts"),
   ]);
   const maxMessage = options.maxMessage ?? DEFAULT_MAX_MESSAGE_BYTES;
-  const openSession = hostSessions(context, options, target, ahead);
+  const sessions = hostSessions(context, options, target, ahead);
   await connectAgent({
     ...agentOf(context),
-    openSession: () => openSession(maxMessage),
+    openSession: () => sessions.open(maxMessage),
     maxMessage,
   });
+  await sessions.check(); // an agent that left at once has not hidden what is wrong
 }
 
 /** Tells the agent, as the answer to its first request, why the command cannot be run. Throws `error`. */

@@ -24,10 +24,12 @@ export async function peersCommand(context: Context, flags: RegistryFlags): Prom
   );
   const { listed, more } = await allPeers(client);
   const place = formatRegistryAddress({ host: address.host, port: address.port });
-  output.say(
-    `${listed.length}${more ? " and more" : ""} listed at ${place}; ` +
-      "the names are what peers call themselves",
-  );
+  if (!output.json) {
+    output.say(
+      `${listed.length}${more ? " and more" : ""} listed at ${place}; ` +
+        "the names are what peers call themselves",
+    );
+  }
   const petnames = new Map(contacts(database).map(({ peer, petname }) => [peer, petname]));
   output.result(
     listed.length === 0

@@ -95,6 +95,7 @@ async function report(context: Context, wallet: Wallet | LockedWallet): Promise<
     { peer_id: wallet.peerId, name: wallet.name, home: paths.home, locked, registry, processes },
     processes.length === 0 ? SHARE_OR_USE : useSteps(wallet.peerId, processes),
   );
+  if (!output.json) { for (const hint of registry?.hints ?? []) output.line(`hint: ${hint}`); }
 }
 
 /** Returns the identity if its key can be had without asking anybody. */

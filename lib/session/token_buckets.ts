@@ -5,7 +5,7 @@
  * callers of the last minutes, and in any case by a number.
  */
 
-import { MAX_BUCKETS, type Rate } from "./limits.ts";
+import { MAX_BUCKETS, type Rate } from "../limits.ts";
 
 interface Bucket {
   /** What was in it at `at`. */
