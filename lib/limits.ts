@@ -1,5 +1,6 @@
 /**
- * Every bound of Talos in one place, with its reason. All are checked before anything is allocated.
+ * The bounds that several modules or both sides share, with their reasons; one that a single module needs
+ * stands there. All are checked before anything is allocated.
  *
  * Names end in their unit: `_BYTES`, `_MS`, or none for a plain count.
  */
@@ -168,7 +169,7 @@ export const MAX_PENDING_CALL_BYTES = 4 * MIB;
 
 /**
  * What all sessions with one peer hold of {@link REPLAY_BUDGET_BYTES}: one that acknowledges nothing leaves
- * the rest to others, and a largest message and its window still fit three times over.
+ * the rest to others, and four of the largest messages still fit.
  */
 export const REPLAY_BUDGET_PER_PEER_BYTES = REPLAY_BUDGET_BYTES / 4;
 
@@ -181,8 +182,8 @@ export interface Rate {
 }
 
 /**
- * Handshakes with one source: each costs the responder 2 ms, so a flood from one source takes 1 % of a
- * core. An office behind one address, or the agents of one machine when its host starts anew, have 200 at once.
+ * Handshakes that one source may begin: each costs the responder 2 ms, so a flood from one source takes 1 %
+ * of a core. An office behind one address whose host starts anew begins many at once.
  */
 export const HANDSHAKES_PER_SOURCE: Rate = { burst: 200, perMinute: 300 };
 

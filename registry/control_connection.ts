@@ -4,7 +4,8 @@
  * HELLO comes first; it makes the connection that of (peer, instance). Requests are answered in order, one
  * at a time: a client that asks faster than it is answered waits in its own socket, and one that leaves
  * answers unread is dropped. A request that is refused or malformed is answered with the reason; what is no
- * request at all, and a registry that is told so, ends the connection with CLOSE. Nothing about the caller
+ * request at all, and a registry that is told so, ends the connection with CLOSE. A PING counts as a request;
+ * beyond the quota it gets no PONG. After some hundred frames others have their turn. Nothing about the caller
  * is stored or reported before its first record has decrypted.
  */
 
@@ -35,6 +36,7 @@ import { RequestRefused } from "./errors.ts";
 import type { JoinToken } from "./join_token.ts";
 import {
   FAREWELL_MS,
+  FRAMES_PER_TURN,
   MAX_FIRST_RECORD_BYTES,
   MAX_REFUSED_IN_A_ROW,
   READ_PATIENCE_MS,
@@ -83,6 +85,7 @@ export class ControlConnection implements Client {
   #heardAt: number;
   #pingedAt: number | null = null;
   #refusedInARow = 0;
+  #framesThisTurn = 0;
   /** No request is taken any more. */
   #ending = false;
   readonly #stopped = Promise.withResolvers<void>();
@@ -165,6 +168,9 @@ export class ControlConnection implements Client {
       this.#heardAt = this.#options.clock.monotonic();
       this.#pingedAt = null;
       if (!await this.#take(frame)) return false;
+      if (++this.#framesThisTurn < FRAMES_PER_TURN) continue;
+      this.#framesThisTurn = 0;
+      await new Promise<void>((resolve) => void setImmediate(resolve));
     }
     return !this.#ending;
   }
@@ -184,8 +190,7 @@ export class ControlConnection implements Client {
       case "request":
         return await this.#answer(frame.body);
       case "ping":
-        this.#connection.channel.enqueue(encodePing("pong", frame.token));
-        return await this.#readsAlong();
+        return await this.#pong(frame.token);
       case "pong":
         return true;
       case "close":
@@ -194,6 +199,21 @@ export class ControlConnection implements Client {
         this.#farewell(NO_REQUEST);
         return false;
     }
+  }
+
+  async #pong(token: number): Promise<boolean> {
+    try {
+      requireQuota(this.#options.quotas.request(this.peer, this.source));
+    } catch (error) {
+      const refusal = this.#refusalOf(error);
+      this.#options.counted("unknown", refusal.code);
+      if (this.#mayGoOn(refusal)) return true;
+      this.#farewell(refusal);
+      return false;
+    }
+    this.#refusedInARow = 0;
+    this.#connection.channel.enqueue(encodePing("pong", token));
+    return await this.#readsAlong();
   }
 
   async #answer(body: Bytes): Promise<boolean> {

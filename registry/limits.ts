@@ -3,7 +3,8 @@
  * is bounded in `lib/limits.ts`.
  *
  * An address is what `PathLabel.source` says: an IPv4 address or an IPv6 /64. The bounds per address are
- * wide: an office, a data centre or a proxy may stand behind one.
+ * wide: an office, a data centre or a proxy may stand behind one. Connections, new connections and new
+ * registrations from one IPv6 /48 are bounded at a multiple of them, see `site.ts`.
  */
 
 import type { Rate } from "../lib/limits.ts";
@@ -18,13 +19,22 @@ export interface RegistryLimits {
   readonly connectionsPerPeer: number;
   /** New connections from one address: a handshake costs 2 ms, and each is one guess of a join token. */
   readonly connects: Rate;
-  /** Requests of one peer. A host that starts sends 3, each service 1 in minutes; a page of peers is 1. */
+  /**
+   * Requests and PINGs of one peer. A host that starts sends 3, each service 1 in minutes; a page of peers is
+   * 1. The PINGs of as many processes as it may have are 256 in a minute: who gets no PONG gives up.
+   */
   readonly requestsPerPeer: Rate;
-  /** Requests from one address, so that many identities of one caller gain little. */
+  /**
+   * Requests and PINGs from one address, so that many identities of one caller gain little. The PINGs of as
+   * many connections as it may have are 8,192 in a minute.
+   */
   readonly requestsPerSource: Rate;
   /** Peers that are new here, from one address: each stays in the database. */
   readonly registrationsPerSource: Rate;
-  /** Registered peers: at 16 records each of the largest size, 4 GiB; usually 100 MiB. */
+  /**
+   * Registered peers: at 16 records each of the largest size, 4 GiB; usually 100 MiB. Beyond it a new one
+   * takes the place of one that was not seen for longest and serves nothing.
+   */
   readonly registrations: number;
 }
 
@@ -34,14 +44,17 @@ export const REGISTRY_LIMITS: RegistryLimits = {
   connectionsPerSource: 2_048,
   connectionsPerPeer: 64,
   connects: { burst: 3_000, perMinute: 1_200 },
-  requestsPerPeer: { burst: 300, perMinute: 240 },
-  requestsPerSource: { burst: 10_000, perMinute: 6_000 },
+  requestsPerPeer: { burst: 300, perMinute: 480 },
+  requestsPerSource: { burst: 10_000, perMinute: 12_000 },
   registrationsPerSource: { burst: 100, perMinute: 100 / 60 },
   registrations: 100_000,
 };
 
-/** Refused requests in a row, for want of quota, after which a connection is closed. */
+/** Refused requests and PINGs in a row, for want of quota, after which a connection is closed. */
 export const MAX_REFUSED_IN_A_ROW = 100;
+
+/** Frames of one client that are taken at a stretch, before others have their turn. */
+export const FRAMES_PER_TURN = 256;
 
 /** Silence after which a client is asked for a sign of life: clients ping each 15 s by themselves. */
 export const PING_AFTER_SILENCE_MS = 40_000;

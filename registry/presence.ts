@@ -10,6 +10,7 @@ import type { Bytes } from "../lib/bytes.ts";
 import type { PeerId } from "../lib/identity/peer_id.ts";
 import type { ReasonBody } from "../lib/session/bodies.ts";
 import type { RegistryLimits } from "./limits.ts";
+import { SITE_SHARE, siteOf } from "./site.ts";
 
 /** A control connection that has said hello. */
 export interface Client {
@@ -38,7 +39,8 @@ export type Entrance =
 export class Presence {
   readonly #limits: RegistryLimits;
   readonly #peers = new Map<PeerId, Map<string, Client>>();
-  readonly #perSource = new Map<string, number>();
+  /** By address, and by the /48 that it lies in. */
+  readonly #perPlace = new Map<string, number>();
   #count = 0;
 
   /** Makes a presence without anybody. */
@@ -65,8 +67,10 @@ export class Presence {
 
   /** Tells whether there is room for another client from an address. */
   hasRoom(source: string): boolean {
-    return this.#count < this.#limits.connections &&
-      (this.#perSource.get(source) ?? 0) < this.#limits.connectionsPerSource;
+    const { connections, connectionsPerSource } = this.#limits;
+    return this.#count < connections &&
+      this.#connectedFrom(source) < connectionsPerSource &&
+      this.#connectedFrom(siteOf(source)) < SITE_SHARE * connectionsPerSource;
   }
 
   /** Lets a client in, if there is room for it. Whoever it replaces is to be ended by the caller. */
@@ -78,7 +82,8 @@ export class Presence {
     if (!this.hasRoom(client.source)) return { entered: false };
     clients.set(client.instance, client);
     this.#peers.set(client.peer, clients);
-    this.#perSource.set(client.source, (this.#perSource.get(client.source) ?? 0) + 1);
+    this.#tally(client.source, 1);
+    this.#tally(siteOf(client.source), 1);
     this.#count++;
     return { entered: true, replaced };
   }
@@ -89,10 +94,20 @@ export class Presence {
     if (clients?.get(client.instance) !== client) return;
     clients.delete(client.instance);
     if (clients.size === 0) this.#peers.delete(client.peer);
-    const left = (this.#perSource.get(client.source) ?? 1) - 1;
-    if (left === 0) this.#perSource.delete(client.source);
-    else this.#perSource.set(client.source, left);
+    this.#tally(client.source, -1);
+    this.#tally(siteOf(client.source), -1);
     this.#count--;
+  }
+
+  #connectedFrom(place: string | null): number {
+    return place === null ? 0 : this.#perPlace.get(place) ?? 0;
+  }
+
+  #tally(place: string | null, change: 1 | -1): void {
+    if (place === null) return;
+    const count = this.#connectedFrom(place) + change;
+    if (count === 0) this.#perPlace.delete(place);
+    else this.#perPlace.set(place, count);
   }
 
   /** The clients of a peer, one for each process. */

@@ -35,6 +35,7 @@ const SCHEMA: readonly string[] = [
      signature BLOB NOT NULL,
      UNIQUE (peer, service)
    ) STRICT;`,
+  "CREATE INDEX unseen ON registrations (last_seen, peer)",
 ];
 
 interface PendingWrite {

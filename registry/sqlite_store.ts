@@ -57,7 +57,7 @@ class SqliteDirectory implements DirectoryStore {
   ): Promise<RegisterOutcome> {
     return this.#db.write(() => {
       const known = this.#sql.registration.get(peer) !== undefined;
-      if (!known && countOf(this.#sql.countRegistrations.get()) >= limit) return "full";
+      if (!known && !this.#makePlace(limit, lastSeen)) return "full";
       this.#sql.register.run(peer, name, unlisted ? 1 : 0, lastSeen);
       return known ? "updated" : "added";
     });
@@ -126,6 +126,12 @@ class SqliteDirectory implements DirectoryStore {
     }));
   }
 
+  /** Returns whether there may be one more registration, if need be in place of an unused one. */
+  #makePlace(limit: number, now: number): boolean {
+    if (countOf(this.#sql.countRegistrations.get()) < limit) return true;
+    return Number(this.#sql.dropUnused.run(now).changes) > 0;
+  }
+
   /** Returns whether a peer may have one more service, if need be in place of an expired one. */
   #makeRoom(
     peer: PeerId,
@@ -142,6 +148,12 @@ function statements(db: SqliteDatabase) {
       `INSERT INTO registrations (peer, name, unlisted, last_seen) VALUES (?, ?, ?, ?)
        ON CONFLICT (peer) DO UPDATE
        SET name = excluded.name, unlisted = excluded.unlisted, last_seen = excluded.last_seen`,
+    ),
+    dropUnused: db.prepare(
+      `DELETE FROM registrations WHERE peer = (
+         SELECT peer FROM registrations AS old WHERE NOT EXISTS (
+           SELECT 1 FROM records WHERE records.peer = old.peer AND expires_at > ?)
+         ORDER BY last_seen, peer LIMIT 1)`,
     ),
     registration: db.prepare("SELECT * FROM registrations WHERE peer = ?"),
     touch: db.prepare("UPDATE registrations SET last_seen = ? WHERE peer = ?"),

@@ -21,7 +21,7 @@ export interface Store extends AsyncDisposable {
   check(): Promise<void>;
 }
 
-/** A peer that made itself known. It stays. */
+/** A peer that made itself known. It stays, unless its place is needed. */
 export interface Registration {
   /** Who. */
   readonly peer: PeerId;
@@ -59,7 +59,7 @@ export type RegisterOutcome =
   | "added"
   /** It was known; its name and listing are as given now. */
   | "updated"
-  /** It was not known, and there are as many as there may be. */
+  /** It was not known, there are as many as there may be, and each of them serves something. */
   | "full";
 
 /** What became of a record. */
@@ -83,7 +83,12 @@ export interface DirectoryCounts {
 
 /** What the directory remembers. */
 export interface DirectoryStore {
-  /** Adds a peer while there are fewer than `limit`, or gives a known one its new name, listing and time. */
+  /**
+   * Adds a peer, or gives a known one its new name, listing and time.
+   *
+   * @param limit A new peer beyond so many takes the place of the one that was not seen for longest, of
+   * those without a record that holds beyond the new one's `lastSeen`; where there is none, it is refused.
+   */
   register(registration: Registration, limit: number): Promise<RegisterOutcome>;
   /** Returns what is known of a peer, or null. */
   registration(peer: PeerId): Promise<Registration | null>;

@@ -1,6 +1,7 @@
 /**
  * The newest endpoint record of each service that we saw: a registry that hands out an older one later
- * is noticed, and while no registry can be reached the last one known still leads to the peer.
+ * is noticed, and while no registry can be reached the last one known still leads to the peer. What is
+ * read is verified again; a record that an earlier version took and this one does not counts as none.
  */
 
 import type { Database } from "../identity/database.ts";
@@ -10,6 +11,7 @@ import {
   openEndpointRecord,
   type SignedEndpointRecord,
 } from "../wire/endpoint_record.ts";
+import { WireError } from "../wire/errors.ts";
 
 /** Returns the newest records of `peer` that we saw. */
 export function seenRecords(db: Database, peer: PeerId): EndpointRecord[] {
@@ -18,7 +20,7 @@ export function seenRecords(db: Database, peer: PeerId): EndpointRecord[] {
     db.owner,
     peer,
   );
-  return rows.map((row) => openEndpointRecord(peer, signedOf(row)));
+  return rows.map((row) => opened(peer, row)).filter((record) => record !== null);
 }
 
 /**
@@ -33,14 +35,13 @@ export function noteRecord(
   return db.transaction(() => {
     const { peer, service, seq } = record;
     const row = db.row(
-      "SELECT seq, record, signature FROM endpoints WHERE owner = ? AND peer = ? AND service = ?",
+      "SELECT record, signature FROM endpoints WHERE owner = ? AND peer = ? AND service = ?",
       db.owner,
       peer,
       service,
     );
-    if (row !== undefined && Number(row["seq"]) > seq) {
-      return openEndpointRecord(peer, signedOf(row));
-    }
+    const seen = row === undefined ? null : opened(peer, row);
+    if (seen !== null && seen.seq > seq) return seen;
     db.run(
       "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?)",
       db.owner,
@@ -52,6 +53,16 @@ export function noteRecord(
     );
     return null;
   });
+}
+
+/** Returns the record of a row, or null where it does not count. */
+function opened(peer: PeerId, row: Readonly<Record<string, unknown>>): EndpointRecord | null {
+  try {
+    return openEndpointRecord(peer, signedOf(row));
+  } catch (error) {
+    if (error instanceof WireError) return null;
+    throw error;
+  }
 }
 
 function signedOf(row: Readonly<Record<string, unknown>>): SignedEndpointRecord {

@@ -46,7 +46,7 @@ export async function writeFileAtomic(
     }
     await Deno.rename(temporary.path, path);
   } catch (error) {
-    await Deno.remove(temporary.path).catch(() => {});
+    await Deno.remove(temporary.path).catch(() => {}); // the first error counts
     throw error;
   }
   await syncDirectory(directory);

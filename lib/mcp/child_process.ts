@@ -6,12 +6,13 @@
  * This is one of the thin executors: what it does on each system is decided in process_tree.ts.
  */
 
-import { type Bytes, concat } from "../bytes.ts";
+import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import { CHILD_GRACE_MS } from "../limits.ts";
 import { McpError } from "./errors.ts";
 import type { LaunchPlan } from "./launcher.ts";
+import { LineWriter } from "./line_writer.ts";
 import { leadsGroup, treeSignal } from "./process_tree.ts";
 
 /** How a child ended. */
@@ -22,16 +23,14 @@ export interface ChildExit {
   readonly signal: string | null;
 }
 
-/** Lines up to this size are copied behind their line feed into one write; longer ones take two. */
-const ONE_WRITE_BYTES = 64 * 1024;
 const READ_BUFFER_BYTES = 64 * 1024;
-const LINE_FEED = Uint8Array.of(0x0a);
 
 /** A running MCP server. */
 export class ChildProcess {
   readonly #os: string;
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBufferLike>>;
+  readonly #input: LineWriter;
   readonly #stdout: OutputPipe;
   readonly #stderr: OutputPipe;
   /** Resolves when the child has ended. */
@@ -48,6 +47,7 @@ export class ChildProcess {
     this.#stderr = new OutputPipe(this.#process.stderr);
     this.#stdin = this.#process.stdin.getWriter();
     this.#stdin.closed.catch(() => {}); // write() reports it
+    this.#input = new LineWriter((bytes) => this.#stdin.write(bytes));
     this.exited = this.#process.status.then(({ code, signal }) => {
       this.#runs = false;
       return { code, signal };
@@ -63,22 +63,28 @@ export class ChildProcess {
   async writeLine(line: Bytes): Promise<boolean> {
     if (this.#stdinClosed) return false;
     try {
-      if (line.length <= ONE_WRITE_BYTES) {
-        await this.#stdin.write(concat(line, LINE_FEED));
-      } else {
-        // Both are queued before anything is awaited: no other line comes in between.
-        await Promise.all([this.#stdin.write(line), this.#stdin.write(LINE_FEED)]);
-      }
+      await this.#input.write(line);
       return true;
     } catch {
       return false; // the pipe broke: the child is ending, and `exited` says how
     }
   }
 
+  /** Whether it has so much to read that it should be given no more for now. */
+  get isBehind(): boolean {
+    return this.#input.isFull;
+  }
+
+  /** Drops the lines that are not written yet: the child gets no more of them, and none that come later. */
+  forgetInput(): void {
+    this.#input.forget();
+  }
+
   /** Closes the child's stdin: the sign for an MCP server to end. */
   async closeStdin(): Promise<void> {
     if (this.#stdinClosed) return;
     this.#stdinClosed = true;
+    await this.#input.flush();
     await this.#stdin.close().catch(() => {}); // broken already: closed all the same
   }
 

@@ -60,6 +60,9 @@ const LAST_REPLIES_MS = 500;
 /** And then for those that come when the server was told, and for an orderly end: together below 1 s. */
 const GOODBYE_MS = 350;
 
+/** How much may be on its way to an agent before nothing more is taken from the host. */
+const MAX_UNHEARD_BYTES = 1024 * 1024;
+
 /** What a later attempt may cure. */
 const CURABLE: ReadonlySet<string> = new Set([
   "refused",
@@ -98,6 +101,9 @@ class AgentConnection {
   readonly #agentGone = Promise.withResolvers<void>();
   /** Reading from the agent failed inside of Talos. */
   #fault: unknown;
+  /** What is on its way to the agent, in bytes. */
+  #unheardBytes = 0;
+  #lastWritten: Promise<void> = Promise.resolve();
   #session: Session | undefined;
 
   constructor(options: ConnectOptions) {
@@ -216,6 +222,7 @@ class AgentConnection {
     if (this.#pipeline.pending.to_server.size === 0) return;
     this.#answered = Promise.withResolvers();
     await this.#answered.promise;
+    await this.#lastWritten;
   }
 
   /** Ends the session in order, if that is quickly done. */
@@ -232,7 +239,10 @@ class AgentConnection {
     const { agent, maxMessage } = this.#options;
     const splitter = new LineSplitter(maxMessage);
     for await (const chunk of agent.input) {
-      for (const line of splitter.feed(chunk)) await this.#takeAgentLine(line, chunk.buffer);
+      for (const line of splitter.feed(chunk)) {
+        const reply = this.#takeAgentLine(line, chunk.buffer);
+        if (reply !== undefined) await reply;
+      }
       await this.#outbox.room();
     }
     const last = splitter.end();
@@ -252,35 +262,41 @@ class AgentConnection {
     this.#agentGone.resolve();
   }
 
-  /** Takes a line whose bytes may lie in `reused`, a buffer that the next chunk overwrites. */
-  async #takeAgentLine(line: Line, reused: ArrayBuffer | null): Promise<void> {
-    if (line.kind === "oversized") return await this.#tooLarge(line);
+  /**
+   * Takes a line whose bytes may lie in `reused`, a buffer that the next chunk overwrites. Returns the
+   * writing of our own reply to it, if there is one: nothing more is read before the agent has that.
+   */
+  #takeAgentLine(line: Line, reused: ArrayBuffer | null): Promise<void> | undefined {
+    if (line.kind === "oversized") return this.#tooLarge(line);
     const bytes = line.bytes.buffer === reused ? line.bytes.slice() : line.bytes;
     const passage = this.#pipeline.pass("to_server", bytes);
     if (this.#pipeline.pending.to_server.size > 0) this.#firstRequest.resolve();
-    await this.#towardsHost(passage);
+    return this.#towardsHost(passage);
   }
 
   /** A line of the agent is beyond what we take: that one message fails. */
-  async #tooLarge(line: OversizedLine): Promise<void> {
+  #tooLarge(line: OversizedLine): Promise<void> | undefined {
     const { log, maxMessage } = this.#options;
     log.warn("a message of the agent is too large", { bytes: line.length, limit: maxMessage });
     const outcome = oversizedOutcome(line, maxMessage, this.#pipeline.pending.to_agent);
-    if (outcome?.to === "back") await this.#write(outcome.reply);
-    else if (outcome?.to === "on") this.#outbox.post(outcome.reply);
+    if (outcome?.to === "back") return this.#write(outcome.reply);
+    if (outcome?.to === "on") this.#outbox.post(outcome.reply);
+    return undefined;
   }
 
-  async #towardsHost(passage: Passage): Promise<void> {
+  #towardsHost(passage: Passage): Promise<void> | undefined {
+    let reply: Promise<void> | undefined;
     for (const note of passage.notes) this.#options.log.warn(note);
     for (const line of passage.forward) this.#outbox.post(line);
-    for (const line of passage.back) await this.#write(line);
+    for (const line of passage.back) reply = this.#write(line);
     this.#held.add(passage, (later) => this.#towardsHost(later));
     this.#noteAnswers();
+    return reply;
   }
 
-  async #towardsAgent(passage: Passage): Promise<void> {
+  #towardsAgent(passage: Passage): void {
     for (const note of passage.notes) this.#options.log.warn(note);
-    for (const line of passage.forward) await this.#write(line);
+    for (const line of passage.forward) void this.#write(line);
     for (const line of passage.back) this.#outbox.postReply(line);
     this.#held.add(passage, (later) => this.#towardsAgent(later));
     this.#noteAnswers();
@@ -300,36 +316,44 @@ class AgentConnection {
 
   async #receive(session: Session): Promise<void> {
     for (;;) {
-      // A host that provokes answers and takes none is not listened to.
-      await Promise.race([this.#outbox.roomForReplies(), session.ended]);
-      const line = await session.receive();
-      if (line === null) return;
-      await this.#towardsAgent(this.#pipeline.pass("to_agent", line));
+      if (!this.#outbox.hasRoomForReplies) {
+        // A host that provokes answers and takes none is not listened to.
+        await Promise.race([this.#outbox.roomForReplies(), session.ended]);
+      }
+      const line = session.tryReceive() ?? await session.receive();
+      if (line === null) return await this.#lastWritten;
+      this.#towardsAgent(this.#pipeline.pass("to_agent", line));
+      while (this.#unheardBytes > MAX_UNHEARD_BYTES) await this.#lastWritten;
     }
   }
 
-  /** Writes to the agent. One that no longer reads is gone. */
-  async #write(line: Bytes): Promise<void> {
-    try {
-      await this.#options.agent.writeLine(line);
-    } catch {
-      this.#closeAgent(); // a broken pipe
+  /** Writes to the agent, one line after the other. Never rejects: an agent that no longer reads is gone. */
+  #write(line: Bytes): Promise<void> {
+    this.#unheardBytes += line.length;
+    const heard = () => void (this.#unheardBytes -= line.length);
+    const broken = () => {
+      heard();
+      this.#closeAgent();
       this.#agentGone.resolve();
-    }
+    };
+    return this.#lastWritten = this.#options.agent.writeLine(line).then(heard, broken);
   }
 
   /** Answers every call that waits, so that no agent waits for ever. */
   async #answerPending(error: unknown): Promise<void> {
     await within(this.#options.clock, LAST_REPLIES_MS, this.#held.settled(), undefined);
-    const unsent = this.#outbox.requestKeys();
     const session = this.#session;
     const reached = session !== undefined &&
       (session.peerMaxMessage !== undefined || !isRefusal(error));
-    for (const call of this.#pipeline.pending.to_server.drain()) {
-      const handedOver = reached && !unsent.has(call.key) && !this.#pipeline.holds(call);
-      const path = session === undefined ? {} : { path: describePath(session.path) };
-      await this.#write(failureReply(error, { call, handedOver, ...path }));
-    }
+    const path = session === undefined ? {} : { path: describePath(session.path) };
+    do { // for while these are written, the agent may ask on
+      const unsent = this.#outbox.requestKeys();
+      for (const call of this.#pipeline.pending.to_server.drain()) {
+        const handedOver = reached && !unsent.has(call.key) && !this.#pipeline.holds(call);
+        void this.#write(failureReply(error, { call, handedOver, ...path }));
+      }
+      await Promise.race([this.#lastWritten, this.#agentGone.promise]);
+    } while (this.#pipeline.pending.to_server.size > 0);
   }
 }
 

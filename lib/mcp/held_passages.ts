@@ -16,7 +16,7 @@ export class HeldPassages {
   }
 
   /** Sees to it that `carryOut` is called for each held message of `passage`, once it is decided. */
-  add({ held }: Passage, carryOut: (later: Passage) => Promise<void>): void {
+  add({ held }: Passage, carryOut: (later: Passage) => void | Promise<void>): void {
     for (const decision of held) {
       const done = decision.then(carryOut).catch(this.#onError).finally(() =>
         this.#held.delete(done)

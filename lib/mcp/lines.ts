@@ -7,6 +7,8 @@
  * limit is not held: it is skipped up to its line feed and reported once, with what can be said of it.
  */
 
+import { Buffer } from "node:buffer";
+
 import { type Bytes, EMPTY } from "../bytes.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES, OVERSIZED_HEAD_BYTES } from "../limits.ts";
 import { EnvelopeFinder } from "./envelope_finder.ts";
@@ -14,6 +16,9 @@ import type { MessageId } from "./message_id.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
+
+/** Chunks from this size on are searched for line feeds as text. */
+const SHORT_CHUNK_BYTES = 1024;
 
 /** Partial lines are collected in blocks of this size. The first one is also an over-long line's head. */
 const BLOCK_BYTES = OVERSIZED_HEAD_BYTES;
@@ -46,6 +51,9 @@ export interface OversizedLine {
 /** A line, or what became of it. */
 export type Line = WholeLine | OversizedLine;
 
+/** How many blocks are kept for the next long line. */
+const MAX_FREE_BLOCKS = 16;
+
 /** What is known of an over-long line while it is skipped. */
 interface Skipped {
   readonly head: Bytes;
@@ -62,6 +70,8 @@ export class LineSplitter {
   /** The block that is being filled; kept from line to line. */
   #block: Bytes = EMPTY;
   #filled = 0;
+  /** Blocks to be used again: allocating them anew for every long line costs more than copying. */
+  #free: Bytes[] = [];
   #skipped: Skipped | null = null;
 
   /** Splits into lines of at most `maxLineBytes`, their endings not counted. */
@@ -75,9 +85,10 @@ export class LineSplitter {
   /** Takes the next chunk and returns the lines that it completes, in order. */
   feed(chunk: Bytes): Line[] {
     const lines: Line[] = [];
+    const lineFeed = lineFeedFinder(chunk);
     let start = 0;
     while (start < chunk.length) {
-      const end = chunk.indexOf(LF, start);
+      const end = lineFeed(start);
       if (end < 0) {
         this.#hold(start === 0 ? chunk : chunk.subarray(start));
         break;
@@ -133,7 +144,7 @@ export class LineSplitter {
       return;
     }
     for (let at = 0; at < part.length;) {
-      if (this.#block.length === 0) this.#block = new Uint8Array(BLOCK_BYTES);
+      if (this.#block.length === 0) this.#block = this.#free.pop() ?? new Uint8Array(BLOCK_BYTES);
       const piece = part.subarray(at, at + BLOCK_BYTES - this.#filled);
       this.#block.set(piece, this.#filled);
       this.#filled += piece.length;
@@ -156,7 +167,10 @@ export class LineSplitter {
     }
     whole.set(this.#block.subarray(0, this.#filled), at);
     whole.set(tail, at + this.#filled);
-    this.#blocks = [];
+    if (this.#blocks.length > 0) {
+      this.#free = this.#free.concat(this.#blocks).slice(0, MAX_FREE_BLOCKS);
+      this.#blocks = [];
+    }
     this.#filled = 0;
     return whole;
   }
@@ -197,6 +211,16 @@ export class LineSplitter {
       method: skipped.finder.method,
     };
   }
+}
+
+/**
+ * Returns what finds the next line feed in `chunk`. Searching a byte array looks at one byte after the
+ * other; searching a string is many times as fast, the copy that makes it one included.
+ */
+function lineFeedFinder(chunk: Bytes): (from: number) => number {
+  if (chunk.length < SHORT_CHUNK_BYTES) return (from) => chunk.indexOf(LF, from);
+  const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString("latin1");
+  return (from) => text.indexOf("\n", from);
 }
 
 /** Reports a line that is one byte too long and was held, because that byte might have been a `\r`. */

@@ -27,6 +27,8 @@ function costOf(line: Bytes): number {
 /** Lines on their way into a session. */
 export class Outbox {
   readonly #entries = new Queue<Entry>();
+  /** Where everything goes, once that is known. */
+  #session: Session | undefined;
   readonly #limit: number;
   #cost = 0;
   #replyCost = 0;
@@ -51,14 +53,25 @@ export class Outbox {
 
   /** Adds a line that answers what came out of the session, whose bytes must not change any more. */
   postReply(line: Bytes): void {
-    this.#replyCost += costOf(line);
     this.#add({ line, isReply: true });
   }
 
   #add(entry: Entry): void {
+    if (this.#sendsAtOnce(entry.line)) return;
     this.#entries.push(entry);
     this.#cost += costOf(entry.line);
+    if (entry.isReply) this.#replyCost += costOf(entry.line);
     this.#signal();
+  }
+
+  /** Most of the time nothing is in the way: then a line takes none of the detours. */
+  #sendsAtOnce(line: Bytes): boolean {
+    if (this.#session === undefined || this.#entries.length > 0) return false;
+    try {
+      return this.#session.trySend(line);
+    } catch {
+      return false; // sendTo() sees to what is too large
+    }
   }
 
   /** Lets {@link sendTo} end once everything is sent: nothing more is expected. */
@@ -72,9 +85,14 @@ export class Outbox {
     while (this.#cost > this.#limit) await this.#changed();
   }
 
-  /** Waits until there is room for another reply. Lines that are no replies take none of it. */
+  /** Whether there is room for another reply. Lines that are no replies take none of it. */
+  get hasRoomForReplies(): boolean {
+    return this.#replyCost <= MAX_OWED_REPLY_BYTES;
+  }
+
+  /** Waits until there is room for another reply. */
   async roomForReplies(): Promise<void> {
-    while (this.#replyCost > MAX_OWED_REPLY_BYTES) await this.#changed();
+    while (!this.hasRoomForReplies) await this.#changed();
   }
 
   /**
@@ -85,6 +103,7 @@ export class Outbox {
     session: Session,
     tooLarge: (line: Bytes, limit: number) => Promise<void>,
   ): Promise<void> {
+    this.#session = session;
     for (;;) {
       const first = this.#entries.at(0);
       if (first === undefined) {

@@ -176,6 +176,7 @@ class Bridge {
       peerClosed.then(() => "peer" as const),
       childEnded.then(() => "child" as const),
     ]);
+    if (cut.aborted) this.#child.forgetInput();
     const exit = await this.#child.shutDown(clock);
     await this.#drained;
     if (first === "peer" || this.#session.closeReason !== undefined) return;
@@ -187,24 +188,30 @@ class Bridge {
 
   async #readPeer(cut: AbortSignal): Promise<void> {
     for (;;) {
-      const line = await this.#session.receive();
+      const line = this.#session.tryReceive() ?? await this.#session.receive();
       if (line === null || cut.aborted) return;
-      await this.#deliver(this.#pipeline.pass("to_server", line));
+      const more = this.#deliver(this.#pipeline.pass("to_server", line));
+      if (more !== undefined) await more;
     }
   }
 
-  /** Carries out what the pipeline decided about a line from the peer. */
-  async #deliver(passage: Passage): Promise<void> {
+  /** Carries out what the pipeline decided about a line from the peer. Returns what to wait for, if anything. */
+  #deliver(passage: Passage): Promise<unknown> | undefined {
+    let more: Promise<unknown> | undefined;
     for (const note of passage.notes) this.#options.log.warn(note, this.#facts);
-    for (const line of passage.forward) await this.#child.writeLine(line);
-    for (const line of passage.back) await this.#send(line);
-    this.#held.add(passage, (later) => this.#deliver(later));
+    for (const line of passage.forward) more = this.#writeToChild(line) ?? more;
+    for (const line of passage.back) more = this.#send(line) ?? more;
+    this.#held.add(passage, async (later) => void await this.#deliver(later));
+    return more;
   }
 
   async #readChild(): Promise<void> {
     const splitter = new LineSplitter(this.#maxLine());
     for await (const chunk of this.#child.stdout()) {
-      for (const line of splitter.feed(chunk)) await this.#takeChildLine(line, chunk.buffer);
+      for (const line of splitter.feed(chunk)) {
+        const more = this.#takeChildLine(line, chunk.buffer);
+        if (more !== undefined) await more;
+      }
     }
     const last = splitter.end();
     if (last !== null) await this.#takeLastLine(last);
@@ -225,13 +232,13 @@ class Bridge {
   }
 
   /** Takes a line whose bytes may lie in `reused`, a buffer that the next chunk overwrites. */
-  async #takeChildLine(line: Line, reused: ArrayBuffer | null): Promise<void> {
-    if (line.kind === "oversized") return await this.#takeOversized(line);
+  #takeChildLine(line: Line, reused: ArrayBuffer | null): Promise<unknown> | undefined {
+    if (line.kind === "oversized") return this.#takeOversized(line);
     const bytes = line.bytes.buffer === reused ? line.bytes.slice() : line.bytes;
-    await this.#return(this.#pipeline.pass("to_agent", bytes), bytes);
+    return this.#return(this.#pipeline.pass("to_agent", bytes), bytes);
   }
 
-  async #takeOversized(line: OversizedLine): Promise<void> {
+  #takeOversized(line: OversizedLine): Promise<unknown> | undefined {
     const limit = this.#maxLine();
     this.#options.log.warn("a line of the server is too long", {
       ...this.#facts,
@@ -239,24 +246,40 @@ class Bridge {
       limit,
     });
     const outcome = oversizedOutcome(line, limit, this.#pipeline.pending.to_server);
-    if (outcome?.to === "on") await this.#send(outcome.reply);
-    else if (outcome?.to === "back") await this.#child.writeLine(outcome.reply);
+    if (outcome?.to === "on") return this.#send(outcome.reply);
+    return outcome?.to === "back" ? this.#writeToChild(outcome.reply) : undefined;
   }
 
-  /** Carries out what the pipeline decided about a line from the child. */
-  async #return(passage: Passage, original?: Bytes): Promise<void> {
+  /** Carries out what the pipeline decided about a line from the child. Returns what to wait for, if anything. */
+  #return(passage: Passage, original?: Bytes): Promise<unknown> | undefined {
+    let more: Promise<unknown> | undefined;
     for (const note of passage.notes) {
       const shown = original === undefined ? undefined : shortened(original);
       this.#options.log.warn(note, { ...this.#facts, line: shown });
     }
-    for (const line of passage.forward) await this.#send(line);
-    for (const line of passage.back) await this.#child.writeLine(line);
-    this.#held.add(passage, (later) => this.#return(later));
+    for (const line of passage.forward) more = this.#send(line) ?? more;
+    for (const line of passage.back) more = this.#writeToChild(line) ?? more;
+    this.#held.add(passage, async (later) => void await this.#return(later));
+    return more;
   }
 
-  /** Sends to the peer; what can no longer be sent is dropped, for the session's end is told elsewhere. */
-  async #send(line: Bytes): Promise<void> {
-    await this.#session.send(line).catch(() => {});
+  /** Writes to the child, and returns what to wait for if that has too much to read. */
+  #writeToChild(line: Bytes): Promise<unknown> | undefined {
+    const written = this.#child.writeLine(line);
+    return this.#child.isBehind ? written : undefined;
+  }
+
+  /**
+   * Sends to the peer, and returns what to wait for if there is no room for it. What can no longer be sent
+   * is dropped, for the session's end is told elsewhere.
+   */
+  #send(line: Bytes): Promise<unknown> | undefined {
+    try {
+      if (this.#session.trySend(line)) return undefined;
+    } catch {
+      return undefined; // it is larger than the peer takes
+    }
+    return this.#session.send(line).catch(() => {});
   }
 
   async #readStderr(): Promise<void> {

@@ -59,7 +59,7 @@ export interface HandshakeOptions {
   readonly identity: LocalIdentity;
   /** Randomness for ephemeral keys. */
   readonly random: RandomBytes;
-  /** Time, for the payload and for the limit of 10 s. */
+  /** Time, for the payload and for the limits. */
   readonly clock: Clock;
   /** What our program can do beyond the version, by name. */
   readonly caps?: readonly string[];
@@ -99,7 +99,13 @@ export async function initiate(
   transport: Transport,
   options: InitiateOptions,
 ): Promise<Connection> {
-  return await guarded(transport, options.clock, (stream) => runInitiator(stream, options));
+  const stream = new HandshakeStream(transport);
+  return await guarded(
+    transport,
+    options.clock,
+    HANDSHAKE_TIMEOUT_MS,
+    () => runInitiator(stream, options),
+  );
 }
 
 async function runInitiator(stream: HandshakeStream, options: InitiateOptions) {
@@ -140,14 +146,30 @@ async function runInitiator(stream: HandshakeStream, options: InitiateOptions) {
 
 /**
  * Runs the responder's side and takes over `transport`, which it closes on failure. What an initiator
- * was refused for is also what this throws, for the local log.
+ * was refused for is also what this throws, for the local log. Who keeps message 1 back is gone sooner than
+ * the handshake's limit: until then a caller has spent nothing.
  */
 export async function respond(transport: Transport, options: RespondOptions): Promise<Connection> {
-  return await guarded(transport, options.clock, (stream) => runResponder(stream, options));
+  const { clock } = options;
+  const stream = new HandshakeStream(transport);
+  return await guarded(transport, clock, HANDSHAKE_TIMEOUT_MS, async () => {
+    const first = await guarded(
+      transport,
+      clock,
+      FIRST_MESSAGE_TIMEOUT_MS,
+      () => readFirst(stream, options),
+    );
+    return await runResponder(stream, first, options);
+  });
 }
 
-async function runResponder(stream: HandshakeStream, options: RespondOptions) {
-  const { identity, clock } = options;
+/** What an initiator sends before it hears anything. */
+interface First {
+  readonly preface: Bytes;
+  readonly message1: Bytes;
+}
+
+async function readFirst(stream: HandshakeStream, options: RespondOptions): Promise<First> {
   const preface = await stream.readExactly(PREFACE_BYTES);
   const decoded = decodePreface(preface);
   if (decoded.version === "unsupported") {
@@ -157,7 +179,15 @@ async function runResponder(stream: HandshakeStream, options: RespondOptions) {
   if (decoded.kind !== options.kind) {
     throw new SessionError("protocol", `The caller wants a connection of kind ${decoded.kind}`);
   }
-  const message1 = await stream.readMessage();
+  return { preface, message1: await stream.readMessage() };
+}
+
+async function runResponder(
+  stream: HandshakeStream,
+  { preface, message1 }: First,
+  options: RespondOptions,
+) {
+  const { identity, clock } = options;
   const ephemeral = hex(message1.subarray(0, TALOS_SUITE.dh.publicKeyBytes));
   const noise = new HandshakeState({
     pattern: PATTERN,
@@ -284,26 +314,27 @@ function framed(message: Bytes): Bytes {
   return concat(Uint8Array.of(message.length >>> 8, message.length & 0xff), message);
 }
 
-/** Runs `side` against the time limit; closes the transport and translates errors when it fails. */
-async function guarded(
+/** Runs `side` against a time limit; closes the transport and translates errors when it fails. */
+async function guarded<T>(
   transport: Transport,
   clock: Clock,
-  side: (stream: HandshakeStream) => Promise<Connection>,
-): Promise<Connection> {
+  limitMs: number,
+  side: () => Promise<T>,
+): Promise<T> {
   let late = false;
-  using _limit = clock.after(HANDSHAKE_TIMEOUT_MS, () => {
+  using _limit = clock.after(limitMs, () => {
     late = true;
     transport.close();
   });
   try {
-    return await side(new HandshakeStream(transport));
+    return await side();
   } catch (error) {
     transport.close();
     if (late) {
       throw new SessionError(
         "handshake_timeout",
         `No answer to the handshake from ${transport.path.remote} within ` +
-          `${HANDSHAKE_TIMEOUT_MS / 1000} s`,
+          `${limitMs / 1000} s`,
         { cause: error },
       );
     }

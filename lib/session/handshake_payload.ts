@@ -12,6 +12,7 @@ import { isSafeEd25519PublicKey, verify } from "../crypto/ed25519.ts";
 import { x25519FromEd25519Public } from "../crypto/x25519.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import { type PeerId, peerIdOf } from "../identity/peer_id.ts";
+import { MAX_TIME_MS } from "../limits.ts";
 import { Fields } from "../wire/fields.ts";
 import { Label } from "../wire/labels.ts";
 import { decode, encode, type MsgPackValue } from "../wire/msgpack.ts";

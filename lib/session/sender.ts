@@ -26,8 +26,6 @@ export interface SenderParts {
   readonly watch: LivenessWatch;
   /** Bounds what is kept until it is acknowledged. */
   readonly share: ReplayShare;
-  /** The longest message of our side, in bytes. */
-  readonly maxMessage: number;
 }
 
 /** Sends the messages of one session. */
@@ -35,8 +33,8 @@ export class Sender {
   readonly #parts: SenderParts;
   readonly #window = new SendWindow(EARLY_DATA_BYTES);
   #peerMaxMessage: number | undefined;
-  #windowBytes = windowBytes(0);
-  #progress = Promise.withResolvers<void>();
+  /** Resolves when there may be more room, or none any more; made when it is waited for. */
+  #progress: PromiseWithResolvers<void> | undefined;
   #waitingForRoom = false;
   #waitingSends = 0;
   #lastSend: Promise<void> = Promise.resolve();
@@ -65,13 +63,9 @@ export class Sender {
     return this.#bytes;
   }
 
-  /**
-   * Notes the longest message the peer takes, in bytes: the session is granted. The window is sized by our
-   * own limit where that is less: no peer makes us keep more by taking more.
-   */
+  /** Notes the longest message the peer takes, in bytes: the session is granted. */
   opened(peerMaxMessage: number): void {
     this.#peerMaxMessage = peerMaxMessage;
-    this.#windowBytes = windowBytes(Math.min(peerMaxMessage, this.#parts.maxMessage));
     this.#signalProgress();
   }
 
@@ -82,10 +76,18 @@ export class Sender {
   async send(message: Bytes): Promise<void> {
     if (this.#end !== undefined) throw this.#end;
     if (this.#finishing) throw new SessionError("closed", "Cannot send: the session is closed");
-    if (this.#waitingSends === 0 && this.#hasRoomFor(message)) {
-      if (this.#parts.share.tryTake(message.length)) return this.#accept(message);
-    }
-    await this.#sendInTurn(message);
+    if (!this.trySend(message)) await this.#sendInTurn(message);
+  }
+
+  /**
+   * Sends a message if it can be accepted at once, and tells whether it was. Throws SessionError
+   * `message_too_large` without sending anything.
+   */
+  trySend(message: Bytes): boolean {
+    if (this.#end !== undefined || this.#finishing || this.#waitingSends > 0) return false;
+    if (!this.#hasRoomFor(message) || !this.#parts.share.tryTake(message.length)) return false;
+    this.#accept(message);
+    return true;
   }
 
   async #sendInTurn(message: Bytes): Promise<void> {
@@ -95,7 +97,7 @@ export class Sender {
     this.#waitingSends++;
     try {
       await before;
-      while (this.#end === undefined && !this.#hasRoomFor(message)) await this.#progress.promise;
+      while (this.#end === undefined && !this.#hasRoomFor(message)) await this.#progressed();
       if (this.#end === undefined) await this.#parts.share.take(message.length);
       if (this.#end !== undefined) throw this.#end;
       this.#accept(message);
@@ -115,7 +117,7 @@ export class Sender {
         `Cannot send message: it has ${length} bytes, the peer takes ${limit}`,
       );
     }
-    return this.#window.heldBytes <= this.#windowBytes;
+    return this.#window.heldBytes <= windowBytes(limit ?? 0);
   }
 
   #accept(message: Bytes): void {
@@ -141,7 +143,7 @@ export class Sender {
   async finish(): Promise<boolean> {
     this.#finishing = true;
     await this.#lastSend;
-    while (this.#end === undefined && !this.#window.allSent) await this.#progress.promise;
+    while (this.#end === undefined && !this.#window.allSent) await this.#progressed();
     return this.#end === undefined;
   }
 
@@ -172,9 +174,13 @@ export class Sender {
     });
   }
 
+  #progressed(): Promise<void> {
+    this.#progress ??= Promise.withResolvers();
+    return this.#progress.promise;
+  }
+
   #signalProgress(): void {
-    const { resolve } = this.#progress;
-    this.#progress = Promise.withResolvers();
-    resolve();
+    this.#progress?.resolve();
+    this.#progress = undefined;
   }
 }

@@ -66,7 +66,8 @@ export class Session implements AsyncDisposable {
   readonly #peerClosed = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
 
-  #arrival = Promise.withResolvers<void>();
+  /** Resolves when something has arrived or nothing more will; made when it is waited for. */
+  #arrival: PromiseWithResolvers<void> | undefined;
   #messagesReceived = 0;
   #bytesReceived = 0;
   #receivers = 0;
@@ -98,8 +99,7 @@ export class Session implements AsyncDisposable {
       channel: connection.channel,
       receiving: this.#receiving,
       watch: this.#watch,
-      share: budget.share(connection.peer),
-      maxMessage,
+      share: budget.share(),
     });
     this.#opened.promise.catch(() => {}); // whoever does not wait for it learns of it from receive()
   }
@@ -197,6 +197,14 @@ export class Session implements AsyncDisposable {
   }
 
   /**
+   * Sends a message if that needs no waiting, and tells whether it did: where not, {@link send} waits or
+   * says why. Throws SessionError `message_too_large` without sending anything.
+   */
+  trySend(message: Bytes): boolean {
+    return this.#sender.trySend(message);
+  }
+
+  /**
    * Returns the next message, or null when the other end has closed in order. Throws what ended the
    * session otherwise. One call at a time.
    */
@@ -210,11 +218,18 @@ export class Session implements AsyncDisposable {
         if (this.#closeReceived !== undefined) return null;
         if (this.#failure !== undefined) throw this.#failure;
         if (this.#over) return null;
+        this.#arrival ??= Promise.withResolvers();
         await this.#arrival.promise;
       }
     } finally {
       this.#receivers--;
     }
+  }
+
+  /** Returns the next message if one is here already, else null: what that means {@link receive} tells. */
+  tryReceive(): Bytes | null {
+    const message = this.#receivers > 0 ? null : this.#receiving.take();
+    return message === null ? null : this.#handOut(message);
   }
 
   #handOut(message: Bytes): Bytes {
@@ -388,9 +403,8 @@ export class Session implements AsyncDisposable {
   }
 
   #signalArrival(): void {
-    const { resolve } = this.#arrival;
-    this.#arrival = Promise.withResolvers();
-    resolve();
+    this.#arrival?.resolve();
+    this.#arrival = undefined;
   }
 }
 

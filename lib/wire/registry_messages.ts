@@ -8,8 +8,9 @@
  *     lookup    {peer, service?} → {found}                     addresses of a peer whose whole ID is known
  *     list      {after?, limit} → {peers, next?}               who is registered: no addresses
  *
- * A request that fails is answered with `{id, error: {code, reason, seq?}}`. Requests are answered in any
- * order. The peer is whom the handshake authenticated; nothing here names the caller.
+ * A request that fails is answered with `{id, error: {code, reason, seq?}}`. Requests may be answered in
+ * any order; `talos-server` answers in turn. The peer is whom the handshake authenticated; nothing here
+ * names the caller.
  */
 
 import type { Bytes } from "../bytes.ts";

@@ -7,7 +7,7 @@ import { peakMemory, RawAgent, tunnel } from "./mcp_tunnel.ts";
 const MIB = 1024 * 1024;
 
 /** Each side holds a whole message: what it was read into, what is sent, and what is kept until acknowledged. */
-const MEMORY_LIMIT_MIB = 700;
+const MEMORY_LIMIT_MIB = 500;
 
 /** Returns a request whose line has exactly `length` bytes, and which the server answers with its length. */
 function sizedRequest(id: number, length: number): Bytes {
@@ -21,7 +21,6 @@ function sizedRequest(id: number, length: number): Bytes {
 
 Deno.test({
   name: "messages of 64 MiB pass in both directions, and one byte more fails alone",
-  ignore: Deno.build.os === "windows",
   async fn(context) {
     await using there = await tunnel();
     await using agent = RawAgent.start(there.agent, there.target, "--verbose");
@@ -73,9 +72,11 @@ Deno.test({
       assert.equal((await agent.message()).id, 8);
     });
 
-    const memory = { connect: peakMemory(agent.pid), serve: peakMemory(there.host.pid) };
-    assert.ok(memory.connect < MEMORY_LIMIT_MIB, `mcp-connect had ${memory.connect} MiB`);
-    assert.ok(memory.serve < MEMORY_LIMIT_MIB, `mcp-serve had ${memory.serve} MiB`);
+    if (Deno.build.os === "linux") {
+      const memory = { connect: peakMemory(agent.pid), serve: peakMemory(there.host.pid) };
+      assert.ok(memory.connect < MEMORY_LIMIT_MIB, `mcp-connect had ${memory.connect} MiB`);
+      assert.ok(memory.serve < MEMORY_LIMIT_MIB, `mcp-serve had ${memory.serve} MiB`);
+    }
     await agent.finish();
   },
 });

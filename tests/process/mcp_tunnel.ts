@@ -5,6 +5,7 @@
  */
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -89,7 +90,7 @@ export class Sandbox implements AsyncDisposable {
 
 /** The command of a fixture in `tests/process/fixtures/`. */
 export function fixture(name: string, ...args: readonly string[]): string[] {
-  const path = new URL(`fixtures/${name}.ts`, import.meta.url).pathname;
+  const path = fileURLToPath(new URL(`fixtures/${name}.ts`, import.meta.url));
   return [
     Deno.execPath(),
     "run",
@@ -394,31 +395,34 @@ export async function sdkAgent(
   };
 }
 
-/** A process of this machine, as far as `/proc` shows it. */
-export interface ProcessFacts {
-  readonly pid: number;
-  readonly parent: number;
-  readonly state: string;
-}
-
-/** Returns the process `pid` if it lives and is no zombie. Linux only. */
+/** Tells whether the process `pid` lives and is no zombie. */
 export function lives(pid: number): boolean {
-  const facts = processFacts(pid);
-  return facts !== null && facts.state !== "Z";
-}
-
-/** Returns what `/proc` says about `pid`, or null. */
-export function processFacts(pid: number): ProcessFacts | null {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    const [state = "", parent = ""] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { pid, state, parent: Number(parent) };
-  } catch {
-    return null;
+  switch (Deno.build.os) {
+    case "linux":
+      return !["", "Z"].includes(stateOf(pid));
+    case "windows":
+      return printed("tasklist", "/NH", "/FI", `PID eq ${pid}`).includes(String(pid));
+    default:
+      return /^[^Z]/.test(printed("ps", "-o", "stat=", "-p", String(pid)));
   }
 }
 
-/** Returns the ids of the live processes whose command line contains `part`. */
+/** Returns the state of a process as `/proc` has it, or nothing. */
+function stateOf(pid: number): string {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[0] ?? "";
+  } catch {
+    return ""; // it is gone
+  }
+}
+
+function printed(program: string, ...args: readonly string[]): string {
+  const { stdout } = new Deno.Command(program, { args: [...args], stderr: "null" }).outputSync();
+  return new TextDecoder().decode(stdout).trim();
+}
+
+/** Returns the ids of the live processes whose command line contains `part`. Linux only. */
 export function processesWith(part: string): number[] {
   const found: number[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {
@@ -442,7 +446,7 @@ async function untilGone(pid: number): Promise<void> {
   while (lives(pid)) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
-/** The most memory that `pid` ever had resident, in MiB. */
+/** The most memory that `pid` ever had resident, in MiB. Linux only. */
 export function peakMemory(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Math.round(Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024);

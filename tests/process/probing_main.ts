@@ -1,6 +1,6 @@
 /**
- * The program, watched from inside: at its first word on stdout it tries everything that takes a
- * permission, and says on stderr what it could still do. Test code.
+ * The program, watched from inside: when its log says that it is connected, it tries everything that
+ * takes a permission, and says on stderr what it could still do. Test code.
  */
 
 // deno-lint-ignore-file no-console -- saying it is what this is for
@@ -31,12 +31,11 @@ function probe(): Record<string, boolean> {
 }
 
 if (import.meta.main) {
-  const write = Deno.stdout.write.bind(Deno.stdout);
-  let probed = false;
-  Deno.stdout.write = (bytes) => {
-    if (!probed) console.error(`probe ${JSON.stringify(probe())}`);
-    probed = true;
-    return write(bytes);
+  const writeSync = Deno.stderr.writeSync.bind(Deno.stderr);
+  Deno.stderr.writeSync = (bytes) => {
+    const said = new TextDecoder().decode(bytes);
+    if (said.startsWith("talos: connected ")) console.error(`probe ${JSON.stringify(probe())}`);
+    return writeSync(bytes);
   };
   Deno.exit(await runTalos(Deno.args));
 }

@@ -1,9 +1,5 @@
 import assert from "node:assert/strict";
-import { REGISTRY_LIMITS } from "../../registry/limits.ts";
-import { Quotas } from "../../registry/quotas.ts";
-import { TokenBuckets } from "../../registry/token_buckets.ts";
-import { FakeClock } from "../session/fake_clock.ts";
-import { ALICE, MALLORY } from "../session/peers.ts";
+import { TokenBuckets } from "../../lib/session/token_buckets.ts";
 
 const RATE = { burst: 3, perMinute: 6 };
 
@@ -44,24 +40,4 @@ Deno.test("TokenBuckets forgets full buckets, and those used longest ago when th
   }
   for (let i = 0; i < 3; i++) buckets.take("flood 19999", 60_001);
   assert.ok(buckets.wait("flood 19999", 60_001) > 0);
-});
-
-Deno.test("Quotas.request() takes nothing of an address when the peer has no more, and the other way", () => {
-  const clock = new FakeClock();
-  const quotas = new Quotas(clock, {
-    ...REGISTRY_LIMITS,
-    requestsPerPeer: { burst: 1, perMinute: 1 },
-    requestsPerSource: { burst: 2, perMinute: 1 },
-  });
-  assert.equal(quotas.request(ALICE.peerId, "x"), 0);
-  for (let i = 0; i < 9; i++) assert.equal(quotas.request(ALICE.peerId, "x"), 60_000);
-  assert.equal(quotas.request(MALLORY.peerId, "x"), 0);
-  assert.equal(quotas.request(MALLORY.peerId, "x"), 60_000);
-});
-
-Deno.test("Quotas.connect() bounds connections of an address alone", () => {
-  const connects = { burst: 2, perMinute: 60 };
-  const quotas = new Quotas(new FakeClock(), { ...REGISTRY_LIMITS, connects });
-  const outcomes = ["a", "a", "a", "b"].map((source) => quotas.connect(source));
-  assert.deepEqual(outcomes, [0, 0, 1_000, 0]);
 });
