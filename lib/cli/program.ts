@@ -27,7 +27,7 @@ export async function runTalos(
   try {
     await (asksForNothing(program, argv)
       ? showOverview(systemContext(program.opts(), world))
-      : program.parseAsync([...argv], { from: "user" }));
+      : program.parseAsync(helpWithOptions(argv), { from: "user" }));
     return ExitStatus.done;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) {
@@ -52,6 +52,13 @@ function report({ output, log }: Context, error: unknown): ExitStatus {
 function asksForNothing(program: Command, argv: readonly string[]): boolean {
   const { operands, unknown } = program.parseOptions([...argv]);
   return operands.length === 0 && unknown.length === 0;
+}
+
+/** Puts what options `talos help COMMAND` has in front of it, where commander takes them. */
+function helpWithOptions(argv: readonly string[]): string[] {
+  const isOption = (word: string) => word.startsWith("-");
+  if (argv.find((word) => !isOption(word)) !== "help") return [...argv];
+  return [...argv.filter(isOption), ...argv.filter((word) => !isOption(word))];
 }
 
 async function showOverview(context: Context): Promise<void> {
@@ -95,6 +102,7 @@ export function talosProgram({ contextOf: makeContext, print }: ProgramOptions):
     )
     .version(VERSION, "-V, --version", "show the version")
     .helpCommand("help [command]", "show this, or what a command takes")
+    .configureHelp({ subcommandTerm: termOf, minWidthToWrap: 20 })
     .enablePositionalOptions()
     .configureOutput({
       writeOut: print,
@@ -235,6 +243,16 @@ export function talosProgram({ contextOf: makeContext, print }: ProgramOptions):
 
 const HELP_COLUMNS = 80;
 const EVERYWHERE = "Options of every command:";
+
+/** A command as it stands in a list: its name, and below another command its arguments. */
+function termOf(command: Command): string {
+  if (command.parent?.parent === null) return command.name();
+  const words = command.registeredArguments.map((argument) => {
+    const name = argument.name() + (argument.variadic ? "..." : "");
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [command.name(), ...words].join(" ");
+}
 
 /** Gives a command and those below it what all have: the global options and our kind of errors. */
 function finish(command: Command, typed: string): void {

@@ -116,7 +116,7 @@ export class Publisher implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { clock, random } = this.#options;
+    const { random } = this.#options;
     let retryMs = FIRST_RETRY_MS;
     while (!this.#stopped) {
       try {
@@ -133,7 +133,7 @@ export class Publisher implements AsyncDisposable {
       if (this.#stopped) return;
       // Between half and one and a half of the pause: not all hosts come back at the same moment.
       const jitter = 0.5 + (random(1)[0] ?? 0) / 256;
-      await within(clock, Math.round(retryMs * jitter), this.#nudged(), undefined);
+      await this.#pause(Math.round(retryMs * jitter));
       retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
     }
   }
@@ -142,12 +142,11 @@ export class Publisher implements AsyncDisposable {
   async #keepFresh(client: RegistryClient): Promise<void> {
     const { clock } = this.#options;
     let lost: Error | undefined;
-    void client.ended.then((reason) => {
+    const ended = client.ended.then((reason) => {
       lost = reason;
-      this.#nudge.resolve();
     });
     for (;;) {
-      await within(clock, REFRESH_MS, this.#nudged(), undefined);
+      await this.#pause(REFRESH_MS, ended);
       if (lost !== undefined) throw lost;
       if (this.#stopped) break;
       await this.#publishAll(client);
@@ -156,10 +155,11 @@ export class Publisher implements AsyncDisposable {
     await within(clock, WITHDRAW_TIMEOUT_MS, this.#withdrawAll(client), undefined);
   }
 
-  /** Resolves at the next nudge from now on. */
-  #nudged(): Promise<void> {
+  /** Waits until there is something to do, `ms` at most; a nudge since the last pause counts. */
+  async #pause(ms: number, ended = new Promise<void>(() => {})): Promise<void> {
+    const event = Promise.race([this.#nudge.promise, ended]);
+    await within(this.#options.clock, ms, event, undefined);
     this.#nudge = Promise.withResolvers();
-    return this.#nudge.promise;
   }
 
   #report({ hello: { observed }, skewMs }: RegistryClient): void {

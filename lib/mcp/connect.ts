@@ -219,9 +219,10 @@ class AgentConnection {
   async #agentDone(sending: Promise<void>): Promise<void> {
     await this.#agentClosed.promise;
     await sending;
-    if (this.#pipeline.pending.to_server.size === 0) return;
-    this.#answered = Promise.withResolvers();
-    await this.#answered.promise;
+    if (this.#pipeline.pending.to_server.size > 0) {
+      this.#answered = Promise.withResolvers();
+      await this.#answered.promise;
+    }
     await this.#lastWritten;
   }
 

@@ -26,6 +26,8 @@ export interface SenderParts {
   readonly watch: LivenessWatch;
   /** Bounds what is kept until it is acknowledged. */
   readonly share: ReplayShare;
+  /** The longest message of our side, in bytes. */
+  readonly maxMessage: number;
 }
 
 /** Sends the messages of one session. */
@@ -33,6 +35,7 @@ export class Sender {
   readonly #parts: SenderParts;
   readonly #window = new SendWindow(EARLY_DATA_BYTES);
   #peerMaxMessage: number | undefined;
+  #windowBytes = windowBytes(0);
   /** Resolves when there may be more room, or none any more; made when it is waited for. */
   #progress: PromiseWithResolvers<void> | undefined;
   #waitingForRoom = false;
@@ -63,9 +66,13 @@ export class Sender {
     return this.#bytes;
   }
 
-  /** Notes the longest message the peer takes, in bytes: the session is granted. */
+  /**
+   * Notes the longest message the peer takes, in bytes: the session is granted. The window is sized by our
+   * own limit where that is less: no peer makes us keep more by taking more.
+   */
   opened(peerMaxMessage: number): void {
     this.#peerMaxMessage = peerMaxMessage;
+    this.#windowBytes = windowBytes(Math.min(peerMaxMessage, this.#parts.maxMessage));
     this.#signalProgress();
   }
 
@@ -117,7 +124,7 @@ export class Sender {
         `Cannot send message: it has ${length} bytes, the peer takes ${limit}`,
       );
     }
-    return this.#window.heldBytes <= windowBytes(limit ?? 0);
+    return this.#window.heldBytes <= this.#windowBytes;
   }
 
   #accept(message: Bytes): void {

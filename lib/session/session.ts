@@ -99,7 +99,8 @@ export class Session implements AsyncDisposable {
       channel: connection.channel,
       receiving: this.#receiving,
       watch: this.#watch,
-      share: budget.share(),
+      share: budget.share(connection.peer),
+      maxMessage,
     });
     this.#opened.promise.catch(() => {}); // whoever does not wait for it learns of it from receive()
   }

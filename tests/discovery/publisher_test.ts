@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { Publisher, type PublisherOptions } from "../../lib/discovery/publisher.ts";
 import { forgetKey, pinKey } from "../../lib/discovery/registry_keys.ts";
-import { openEndpointRecord } from "../../lib/wire/endpoint_record.ts";
+import {
+  type EndpointRecord,
+  openEndpointRecord,
+  type SignedEndpointRecord,
+  signEndpointRecord,
+} from "../../lib/wire/endpoint_record.ts";
+import { foundPeerFields } from "../../lib/wire/registry_messages.ts";
 import { seededIdentity } from "../../scripts/seeded_identity.ts";
-import { ALICE, isSettled } from "../session/peers.ts";
-import { FILES, NOTES, NOW } from "./endpoint_records.ts";
+import { ALICE, isSettled, MALLORY } from "../session/peers.ts";
+import { endpointRecord, FILES, NOTES, NOW } from "./endpoint_records.ts";
 import {
   ADDRESS,
   agreeable,
@@ -31,16 +37,31 @@ function published(registry: FakeRegistry) {
   return registry.of("publish").map((request) => openEndpointRecord(ALICE.peerId, request));
 }
 
-/** Keeps the newest `seq` of a service and refuses what is not newer, as a registry does. */
-function withMemory(seqs: Map<string, number>): FakeRegistry["answer"] {
+/** A record of ALICE's service `files` that she signed before. */
+function signedBefore(seq: number, changes: Partial<EndpointRecord> = {}): SignedEndpointRecord {
+  return signEndpointRecord(ALICE, endpointRecord({ peer: ALICE.peerId, seq, ...changes }));
+}
+
+/** Keeps the newest record of each service and refuses what is not newer, as a registry does. */
+function withMemory(memory: Map<string, SignedEndpointRecord>): FakeRegistry["answer"] {
   return (request): Answer => {
+    if (request.op === "lookup") return handsOut([...memory.values()]);
     if (request.op !== "publish") return agreeable(request);
     const { service, seq } = openEndpointRecord(ALICE.peerId, request);
-    const there = seqs.get(service) ?? 0;
+    const there = seqIn(memory, service);
     if (seq <= there) return { refusal: { code: "stale", reason: "older", seq: there } };
-    seqs.set(service, seq);
+    memory.set(service, { record: request.record, signature: request.signature });
     return { result: { seq } };
   };
+}
+
+function handsOut(records: readonly SignedEndpointRecord[]): Answer {
+  return { result: foundPeerFields({ name: "alice", online: true, lastSeen: NOW, records }) };
+}
+
+function seqIn(memory: ReadonlyMap<string, SignedEndpointRecord>, service: string): number {
+  const signed = memory.get(service);
+  return signed === undefined ? 0 : openEndpointRecord(ALICE.peerId, signed).seq;
 }
 
 Deno.test("Publisher registers and publishes every service when it begins", async () => {
@@ -111,28 +132,63 @@ Deno.test("Publisher publishes at once when it is told to refresh", async () => 
 
 Deno.test("Publisher goes on at the registry's seq + 1 when its own clock went back", async () => {
   await using stage = await scene();
-  const seqs = new Map<string, number>([[FILES, NOW + 5_000]]);
-  stage.registry.answer = withMemory(seqs);
+  const memory = new Map([[FILES, signedBefore(NOW + 5_000)]]);
+  stage.registry.answer = withMemory(memory);
   await using publishing = publisher(stage);
   await publishing.published;
   assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [NOW, NOW + 5_001]);
   publishing.refresh();
   await stage.clock.advance(0);
-  assert.equal(seqs.get(FILES), NOW + 5_002);
+  assert.equal(seqIn(memory, FILES), NOW + 5_002);
 });
+
+const GREATEST_LIE = Number.MAX_SAFE_INTEGER - 1;
+
+for (
+  const [what, records] of [
+    ["has none", []],
+    ["has an older one", [signedBefore(NOW - 1)]],
+    ["has one of another service", [signedBefore(GREATEST_LIE, { service: NOTES })]],
+    ["has one that somebody else signed", [
+      signEndpointRecord(MALLORY, endpointRecord({ peer: MALLORY.peerId, seq: NOW + 9 })),
+    ]],
+    ["has one whose seq is no time", [signedBefore(GREATEST_LIE)]],
+    ["has a forged one", [{ ...signedBefore(NOW + 9), signature: new Uint8Array(64) }]],
+  ] as const
+) {
+  Deno.test(`Publisher signs no greater seq when a registry says stale and ${what}`, async () => {
+    await using stage = await scene();
+    stage.registry.answer = (request) => {
+      if (request.op === "lookup") return handsOut(records);
+      return request.op === "publish"
+        ? { refusal: { code: "stale", reason: "it is older", seq: GREATEST_LIE } }
+        : agreeable(request);
+    };
+    await using publishing = publisher(stage);
+    await stage.clock.advance(0);
+    assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [NOW]);
+    assert.deepEqual(publishing.state, {
+      state: "connecting",
+      why: "The registry refused: it is older",
+    });
+    assert.deepEqual(stage.lines.slice(1), [ // behind that the registry was pinned
+      "talos: error: not registered: The registry refused: it is older registry=registry.test:8765",
+    ]);
+  });
+}
 
 Deno.test("Publisher is not locked out when the registry lost its database", async () => {
   await using stage = await scene();
-  stage.registry.answer = withMemory(new Map([[FILES, NOW + 5_000]]));
+  stage.registry.answer = withMemory(new Map([[FILES, signedBefore(NOW + 5_000)]]));
   await using publishing = publisher(stage);
   await publishing.published;
-  const seqs = new Map<string, number>();
-  stage.registry.answer = withMemory(seqs);
+  const memory = new Map<string, SignedEndpointRecord>();
+  stage.registry.answer = withMemory(memory);
   await stage.registry.dropAll();
   await stage.clock.advance(1_000);
   assert.equal(publishing.state.state, "published");
   assert.equal(stage.registry.of("register").length, 2);
-  assert.equal(seqs.get(FILES), NOW + 5_002);
+  assert.equal(seqIn(memory, FILES), NOW + 5_002);
 });
 
 Deno.test("Publisher connects again with growing pauses when the registry is gone, and says so once", async () => {

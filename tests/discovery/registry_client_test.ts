@@ -6,7 +6,7 @@ import { encodeReason } from "../../lib/session/bodies.ts";
 import { encodePing } from "../../lib/wire/frames.ts";
 import { encode } from "../../lib/wire/msgpack.ts";
 import { encodeRegistryFrame } from "../../lib/wire/registry_frames.ts";
-import type { RegistryRefusal } from "../../lib/wire/registry_messages.ts";
+import { peerPageFields, type RegistryRefusal } from "../../lib/wire/registry_messages.ts";
 import { isSettled, MALLORY } from "../session/peers.ts";
 import { failure } from "./endpoint_records.ts";
 import { agreeable, scene } from "./fake_registry.ts";
@@ -52,6 +52,20 @@ Deno.test("RegistryClient takes control characters out of names when strangers p
       : agreeable(request);
   await using client = await RegistryClient.connect(stage.options);
   assert.equal((await client.lookup(MALLORY.peerId))?.name, "a\ufffd[2Jb");
+});
+
+Deno.test("RegistryClient.list() refuses a page whose next does not lead further", async () => {
+  await using stage = await scene();
+  const [first, second] = [MALLORY.peerId, stage.registry.identity.peerId].sort();
+  const listed = { peer: first!, name: "x", online: false, lastSeen: 0, services: [] };
+  const page = peerPageFields({ peers: [listed], next: first! });
+  stage.registry.answer = (request) =>
+    request.op === "list" ? { result: page } : agreeable(request);
+  await using client = await RegistryClient.connect(stage.options);
+  assert.equal((await client.list(1)).next, first);
+  for (const after of [first, second]) {
+    await assert.rejects(client.list(1, after), { name: "WireError", path: "RESPONSE.next" });
+  }
 });
 
 const REFUSALS: readonly (readonly [RegistryRefusal["code"], DiscoveryErrorCode, number])[] = [

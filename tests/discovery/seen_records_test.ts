@@ -33,6 +33,16 @@ Deno.test("noteRecord() keeps one record of each service and peer when there are
   assert.deepEqual(seenRecords(database, MALLORY.peerId), [other]);
 });
 
+Deno.test("noteRecord() and seenRecords() leave aside what an earlier version took and does not count", async () => {
+  await using home = await temporaryHome();
+  using database = new Database(home.paths, ALICE.peerId);
+  note(database, endpointRecord({ seq: Number.MAX_SAFE_INTEGER }));
+  assert.deepEqual(seenRecords(database, HOST.peerId), []);
+  const honest = endpointRecord({ seq: 10 });
+  assert.equal(note(database, honest), null);
+  assert.deepEqual(seenRecords(database, HOST.peerId), [honest]);
+});
+
 Deno.test("seenRecords() returns none of what another identity of the home saw", async () => {
   await using home = await temporaryHome();
   using database = new Database(home.paths, ALICE.peerId);

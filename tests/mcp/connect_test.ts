@@ -505,9 +505,10 @@ Deno.test("connectAgent() fails one message alone when it is longer than the hos
     response("s", "y".repeat(4000)),
     request(2),
   );
-  const { id, error } = JSON.parse(await hears(host));
+  const heard = [await hears(host), await hears(host)];
+  assert.ok(heard.includes(request(2)));
+  const { id, error } = JSON.parse(heard.find((line) => line !== request(2)) ?? "");
   assert.deepEqual([id, error.data.talos], ["s", "message_too_large"], "the server is told");
-  assert.equal(await hears(host), request(2));
   assert.equal(agent.messages[1].id, 1);
   assert.equal(agent.messages[1].error.data.limit, 4000);
   await says(host, response(2));
@@ -555,6 +556,59 @@ Deno.test("connectAgent() stops reading the agent when too much waits to be sent
   await host.close();
   assert.equal(await done, undefined);
   assert.equal(agent.heard.length, 40, "back-pressure, never loss");
+});
+
+Deno.test("connectAgent() stops listening to a host that provokes answers and takes none", async () => {
+  const { agent, host, done } = await connectedPair();
+  const again = utf8(request("s1", "m".repeat(1000)));
+  let sent = 0;
+  let sending = Promise.resolve();
+  do {
+    for (let i = 0; i < 250; i++, sent++) sending = host.send(again);
+  } while (await isSettled(sending) && sent < 20_000);
+  assert.ok(sent < 10_000, `${sent} requests were taken`);
+  assert.deepEqual(agent.heard, [request("s1", "m".repeat(1000))]);
+  for (let i = 1; i < sent; i++) assert.match(await hears(host), /"id":"s1".*pending/);
+  await sending;
+  await agent.close();
+  await host.close();
+  assert.equal(await done, undefined);
+});
+
+Deno.test("connectAgent() notices the end of a session while it does not listen to the host", async () => {
+  const { agent, host, done } = await connectedPair();
+  const again = utf8(request("s1", "m".repeat(1000)));
+  const all = Promise.allSettled(Array.from({ length: 10_000 }, () => host.send(again)));
+  assert.equal(await isSettled(all), false);
+  host.abort(new Error("enough"));
+  await all;
+  await agent.say(request(1));
+  assert.equal(codeOf(await done), "connection_lost");
+  assert.equal(agent.messages.at(-1).id, 1);
+});
+
+Deno.test("connectAgent() hears the host however much of the agent waits to be sent", async () => {
+  const { agent, host, done } = await connectedPair();
+  const note = (n: number) =>
+    `{"jsonrpc":"2.0","method":"m","params":["${n}${"x".repeat(60_000)}"]}`;
+  for (let n = 0; n < 100; n++) await agent.say(note(n));
+  assert.ok(agent.reads < 80, `${agent.reads} chunks were read`);
+  const news = Array.from({ length: 5 }, (_, n) => `{"jsonrpc":"2.0","method":"news/${n}"}`);
+  for (const line of news) await says(host, line);
+  assert.deepEqual(agent.heard, news);
+  for (let n = 0; n < 100; n++) assert.equal(await hears(host), note(n));
+  await agent.close();
+  await host.close();
+  assert.equal(await done, undefined);
+});
+
+Deno.test("connectAgent() stops reading an agent when too many short lines wait to be sent", async () => {
+  const { agent, done } = connect(() => new Promise(() => {}));
+  const lines = Array.from({ length: 100 }, () => '{"jsonrpc":"2.0","method":"m"}');
+  for (let n = 0; n < 100; n++) await agent.say(lines.join("\n"));
+  assert.ok(agent.reads < 50, `${agent.reads} chunks were read`); // 42 cost as much as the window
+  agent.stopReading();
+  void done;
 });
 
 // Interceptors

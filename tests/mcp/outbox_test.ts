@@ -54,8 +54,8 @@ Deno.test("Outbox.sendTo() hands over what is too large, and goes on", async () 
 
 Deno.test("Outbox.room() waits while there is more in it than its limit", async () => {
   const [session, host] = await sessionPair();
-  const outbox = new Outbox(10);
-  outbox.post(utf8("x".repeat(10)));
+  const outbox = new Outbox(1_000);
+  outbox.post(utf8("x".repeat(744))); // 1,000 with what every line costs
   await outbox.room();
   outbox.post(utf8("y"));
   const room = outbox.room();

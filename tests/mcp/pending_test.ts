@@ -55,6 +55,38 @@ Deno.test("PendingCalls waits for 16,384 calls and no more unless told otherwise
   assert.equal(calls.add(id("16385"), "a", null), "busy");
 });
 
+Deno.test("PendingCalls.add() says busy when ids and names take 4 MiB together", () => {
+  const calls = new PendingCalls(() => 0);
+  const long = (i: number) => id(`"${String(i).padStart(1022, "x")}"`);
+  const name = "n".repeat(1022);
+  const cost = 1024 + 2 * (1024 + "tools/call".length + 1022); // token, key, method, name
+  const most = Math.floor(4 * 1024 * 1024 / cost);
+  for (let i = 0; i < most; i++) assert.equal(calls.add(long(i), "tools/call", name), "added");
+  assert.equal(calls.add(long(most), "tools/call", name), "busy");
+  assert.equal(calls.add(long(0), "tools/call", name), "duplicate");
+  calls.settle(long(0).key);
+  assert.equal(calls.add(long(most), "tools/call", name), "added");
+  calls.cancelled(long(1).key);
+  assert.equal(calls.add(long(most + 1), "tools/call", name), "added");
+  assert.equal(calls.add(long(most + 2), "tools/call", name), "busy");
+  assert.equal([...calls.drain()].length, most);
+  for (let i = 0; i < most; i++) assert.equal(calls.add(long(i), "tools/call", name), "added");
+});
+
+Deno.test("PendingCalls forgets cancelled calls when their ids and names take 4 MiB together", () => {
+  const calls = new PendingCalls(() => 0);
+  const long = (i: number) => id(`"${String(i).padStart(1022, "x")}"`);
+  const name = "n".repeat(1022);
+  for (let i = 0; i < 1000; i++) {
+    calls.add(long(i), "tools/call", name);
+    calls.cancelled(long(i).key);
+  }
+  const most = Math.floor(4 * 1024 * 1024 / (1024 + 2 * (1024 + "tools/call".length + 1022)));
+  assert.equal(calls.settle(long(999 - most).key), null);
+  assert.equal(calls.settle(long(1000 - most).key)?.cancelled, true);
+  assert.equal(calls.settle(long(999).key)?.cancelled, true);
+});
+
 Deno.test("PendingCalls.cancelled() frees the id and knows a late reply", () => {
   const calls = new PendingCalls(() => 0, 1);
   calls.add(id("1"), "a", null);

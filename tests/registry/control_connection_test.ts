@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { type Bytes, fromHex, utf8 } from "../../lib/bytes.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { SILENT } from "../../lib/log.ts";
+import type { RecordChannel } from "../../lib/session/record_channel.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import { decodeFrame, encodePing } from "../../lib/wire/frames.ts";
 import { encode } from "../../lib/wire/msgpack.ts";
@@ -142,6 +144,69 @@ Deno.test("ControlConnection answers PING at once, also between requests", async
   await client.nextResponse();
   assert.deepEqual(await client.nextFrame(), { type: "pong", token: 0xdeadbeef });
   await client.nextResponse();
+});
+
+Deno.test("ControlConnection counts a PING as a request, and gives no PONG when there were too many", async () => {
+  const clock = new FakeClock();
+  const limits = { requestsPerPeer: { burst: 3, perMinute: 6 } };
+  await using registry = registryAt(clock, { limits });
+  using client = await registry.enter(ALICE); // the first request
+  for (let token = 1; token < 5; token++) client.ping(token);
+  assert.deepEqual(await client.nextFrame(), { type: "pong", token: 1 });
+  assert.deepEqual(await client.nextFrame(), { type: "pong", token: 2 });
+  await client.refused(LIST, "quota");
+  await clock.advance(10_000);
+  client.ping(5);
+  assert.deepEqual(await client.nextFrame(), { type: "pong", token: 5 });
+  const refused = /^talos_registry_requests_total\{op="unknown",outcome="quota"\} 3$/m;
+  assert.match(await registry.registry.metrics.all.text(), refused);
+});
+
+Deno.test("ControlConnection closes with quota when a client goes on sending PING", async () => {
+  const limits = { requestsPerPeer: { burst: 1, perMinute: 1 } };
+  await using registry = registryAt(new FakeClock(), { limits });
+  using client = await registry.enter(ALICE);
+  for (let i = 0; i < 99; i++) client.ping(i);
+  client.send(LIST);
+  assert.equal((await client.nextResponse()).refused?.code, "quota");
+  assert.equal(await client.closed(), "quota");
+});
+
+Deno.test("ControlConnection closes with quota when PINGs come instead of HELLO", async () => {
+  const limits = { requestsPerPeer: { burst: 1, perMinute: 1 } };
+  await using registry = registryAt(new FakeClock(), { limits });
+  using client = await registry.connect(ALICE);
+  client.ping(1);
+  client.ping(2);
+  assert.deepEqual(await client.nextFrame(), { type: "pong", token: 1 });
+  assert.equal(await client.closed(), "quota");
+});
+
+Deno.test("ControlConnection lets others have their turn after 256 frames of one client", async () => {
+  const clock = new FakeClock();
+  let taken = 0;
+  const monotonic = () => {
+    taken++; // once for each frame
+    return clock.monotonic();
+  };
+  const [near, far] = channelsOver(memoryPair());
+  const { connection } = alone(near, {
+    now: () => clock.now(),
+    monotonic,
+    after: (ms, action) => clock.after(ms, action),
+  });
+  for (let i = 0; i < 1_000; i++) far.enqueue(encodePing("pong", 0));
+  await turn();
+  taken = 0;
+  const running = connection.run();
+  const takenByTurn: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    await turn();
+    takenByTurn.push(taken);
+  }
+  assert.deepEqual(takenByTurn, [256, 512, 768]);
+  connection.drop();
+  await running;
 });
 
 Deno.test("ControlConnection is closed after 10 s when HELLO does not come", async () => {
@@ -372,6 +437,28 @@ Deno.test("ControlConnection answers internal, logs why and goes on when the sto
   await client.ask({ op: "lookup", peer: ALICE.peerId });
 });
 
+/** Returns a connection of ALICE over `channel`, without a registry around it. */
+function alone(channel: RecordChannel, clock: Clock) {
+  const presence = new Presence(REGISTRY_LIMITS);
+  const quotas = new Quotas(clock, REGISTRY_LIMITS);
+  const { directory: store } = new SqliteStore(":memory:");
+  const connection = new ControlConnection(
+    connectionOver(channel, ALICE),
+    { address: "192.0.2.1", isLocal: false },
+    {
+      directory: new Directory({ store, presence, quotas, limits: REGISTRY_LIMITS, clock }),
+      presence,
+      quotas,
+      joinToken: null,
+      clock,
+      log: SILENT,
+      counted() {},
+      greeted() {},
+    },
+  );
+  return { connection, presence };
+}
+
 function directoryOf({ directory }: SqliteStore): SqliteStore["directory"] {
   return {
     register: (...args) => directory.register(...args),
@@ -474,31 +561,8 @@ Deno.test("Registry writes down every 5 minutes who is connected", async () => {
 });
 
 Deno.test("ControlConnection.push() sends an event, and says no when the client does not read", async () => {
-  const clock = new FakeClock();
-  const presence = new Presence(REGISTRY_LIMITS);
-  const quotas = new Quotas(clock, REGISTRY_LIMITS);
-  await using store = new SqliteStore(":memory:");
   const [near, far] = channelsOver(memoryPair());
-  const client = new ControlConnection(
-    connectionOver(near, ALICE),
-    { address: "192.0.2.1", isLocal: false },
-    {
-      directory: new Directory({
-        store: store.directory,
-        presence,
-        quotas,
-        limits: REGISTRY_LIMITS,
-        clock,
-      }),
-      presence,
-      quotas,
-      joinToken: null,
-      clock,
-      log: SILENT,
-      counted() {},
-      greeted() {},
-    },
-  );
+  const { connection: client, presence } = alone(near, new FakeClock());
   const running = client.run();
   far.enqueue(encodeRegistryFrame("request", encodeRequest(1, HELLO)));
   while (far.nextFrame() === null) await far.fill();

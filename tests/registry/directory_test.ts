@@ -127,14 +127,33 @@ Deno.test("Directory.register() bounds new peers of an address when it is not th
   await register("d");
 });
 
-Deno.test("Directory.register() refuses new peers when the registry is full", async () => {
+Deno.test("Directory.register() refuses new peers when the registry is full of peers that serve", async () => {
   await using directory = await withAlice({ registrations: 1 });
+  await directory.publish(callerOf(ALICE), signedEndpoint(ALICE));
   const { message } = await refusal(
     directory.register(callerOf(MALLORY), "M", false),
     "quota",
   );
   assert.equal(message, "the registry has 1 peers and takes no more");
   await directory.register(callerOf(ALICE), "Alice", false);
+});
+
+Deno.test("Directory.register() takes a new peer in place of one that serves nothing any more", async () => {
+  await using directory = await withAlice({ registrations: 1 });
+  await directory.publish(callerOf(ALICE), signedEndpoint(ALICE));
+  await directory.clock.advance(600_000);
+  assert.equal(await directory.register(callerOf(MALLORY), "M", false), true);
+  assert.equal(await directory.lookup(ALICE.peerId), null);
+});
+
+Deno.test("Directory.register() bounds new peers of an IPv6 /48 at 8 times the bound of a /64", async () => {
+  const registrationsPerSource = { burst: 2, perMinute: 1 };
+  await using directory = new TestDirectory({ registrationsPerSource });
+  const register = (seed: number, source: string) =>
+    directory.register(callerOf(seededIdentity(`peer ${seed}`), { source }), "x", false);
+  for (let i = 0; i < 16; i++) await register(i, `2001:db8:1:${i.toString(16)}::/64`);
+  await refusal(register(16, "2001:db8:1:ffff::/64"), "quota");
+  await register(16, "2001:db8:2:ffff::/64");
 });
 
 Deno.test("Directory.publish() hands out the exact bytes that were signed", async () => {
@@ -208,7 +227,7 @@ Deno.test("Directory.publish() takes any record that is newer when clocks differ
   const old = { seq: 7, issuedAt: 0 };
   await directory.publish(callerOf(ALICE), signedEndpoint(ALICE, old));
   assert.deepEqual((await directory.list(undefined, 10)).peers[0]?.services, ["mcp/default"]);
-  const ahead = { seq: Number.MAX_SAFE_INTEGER, issuedAt: Number.MAX_SAFE_INTEGER };
+  const ahead = { seq: 8_640_000_000_000_000, issuedAt: 8_640_000_000_000_000 };
   await directory.publish(callerOf(ALICE), signedEndpoint(ALICE, ahead));
 });
 

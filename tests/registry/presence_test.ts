@@ -82,3 +82,20 @@ Deno.test("Presence.enter() bounds processes of a peer, connections of an addres
   here.leave([...here.of(MALLORY.peerId)][0] ?? client(ALICE, "1"));
   assert.equal(here.hasRoom("a"), true);
 });
+
+Deno.test("Presence bounds connections of an IPv6 /48 at 8 times the bound of a /64", () => {
+  const here = presence({ connectionsPerSource: 2, connectionsPerPeer: 64 });
+  const from = (net: number) => `2001:db8:1:${net.toString(16)}::/64`;
+  const clients = Array.from(
+    { length: 17 },
+    (_, i) => client(ALICE, String(i), { source: from(i) }),
+  );
+  const entered = clients.map((each) => here.enter(each).entered);
+  assert.deepEqual(entered, [...Array<boolean>(16).fill(true), false]);
+  assert.equal(here.hasRoom(from(99)), false);
+  assert.equal(here.hasRoom("2001:db8:2:0::/64"), true);
+  assert.equal(here.hasRoom("192.0.2.1"), true);
+  for (const each of clients) here.leave(each);
+  assert.equal(here.count, 0);
+  assert.equal(here.hasRoom(from(99)), true);
+});

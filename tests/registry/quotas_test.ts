@@ -23,3 +23,12 @@ Deno.test("Quotas.connect() bounds connections of an address alone", () => {
   const outcomes = ["a", "a", "a", "b"].map((source) => quotas.connect(source));
   assert.deepEqual(outcomes, [0, 0, 1_000, 0]);
 });
+
+Deno.test("Quotas.connect() bounds connections of an IPv6 /48 at 8 times the bound of a /64", () => {
+  const connects = { burst: 2, perMinute: 60 };
+  const quotas = new Quotas(new FakeClock(), { ...REGISTRY_LIMITS, connects });
+  const from = (net: number) => quotas.connect(`2001:db8:1:${net.toString(16)}::/64`);
+  for (let net = 0; net < 16; net++) assert.equal(from(net), 0);
+  assert.equal(from(99), 125);
+  assert.equal(quotas.connect("2001:db8:2:0::/64"), 0);
+});

@@ -20,7 +20,7 @@ import { SeededRandom } from "../../scripts/seeded_random.ts";
 export type MakeStore = () => Promise<Store>;
 
 const PEERS: readonly PeerId[] = ["a", "b", "c", "d"].map((seed) => seededIdentity(seed).peerId);
-const [ANNA, BEN, CARL] = [PEERS[0]!, PEERS[1]!, PEERS[2]!];
+const [ANNA, BEN, CARL, DORA] = [PEERS[0]!, PEERS[1]!, PEERS[2]!, PEERS[3]!];
 const FILES = service("files");
 const NOW = 1_750_000_000_000;
 const LIMITS = { services: 16, now: NOW };
@@ -73,13 +73,44 @@ export function testStoreContract(name: string, make: MakeStore): void {
     assert.deepEqual(await directory.counts(), { registrations: 1, records: 0 });
   });
 
-  test("register() takes no new peer, and every known one, when it is full", async ({ directory }) => {
-    assert.equal(await directory.register(registration(ANNA), 2), "added");
-    assert.equal(await directory.register(registration(BEN), 2), "added");
+  test("register() takes no new peer, and every known one, when it is full of peers that serve", async ({ directory }) => {
+    for (const peer of [ANNA, BEN]) {
+      assert.equal(await directory.register(registration(peer), 2), "added");
+      await directory.putRecord(peer, storedRecord(1, { expiresAt: NOW + 1 }), LIMITS);
+    }
     assert.equal(await directory.register(registration(CARL), 2), "full");
     assert.equal(await directory.registration(CARL), null);
     assert.equal(await directory.register(registration(ANNA), 2), "updated");
     assert.equal(await directory.register(registration(CARL), 3), "added");
+  });
+
+  test("register() replaces the peer unseen for longest that serves nothing when it is full", async ({ directory }) => {
+    const serving = (peer: PeerId, lastSeen: number, expiresAt: number) =>
+      directory.register(registration(peer, { lastSeen }), 3)
+        .then(() => directory.putRecord(peer, storedRecord(1, { expiresAt }), LIMITS));
+    await serving(ANNA, NOW - 9, NOW + 1);
+    await serving(BEN, NOW - 7, NOW);
+    await serving(CARL, NOW - 8, NOW);
+    assert.equal(await directory.register(registration(DORA), 3), "added");
+    assert.equal(await directory.registration(CARL), null);
+    assert.deepEqual(await directory.records(CARL), []);
+    await directory.putRecord(DORA, storedRecord(1), LIMITS);
+    assert.equal(await directory.register(registration(CARL), 3), "added");
+    assert.equal(await directory.registration(BEN), null);
+    await directory.putRecord(CARL, storedRecord(1), LIMITS);
+    assert.equal(await directory.register(registration(BEN), 3), "full");
+    assert.deepEqual(await directory.counts(), { registrations: 3, records: 3 });
+    const later = registration(BEN, { lastSeen: NOW + 1 });
+    assert.equal(await directory.register(later, 3), "added");
+    assert.equal(await directory.registration(ANNA), null);
+  });
+
+  test("register() stays within its limit when many come at once", async ({ directory }) => {
+    const outcomes = await Promise.all(
+      PEERS.map((peer) => directory.register(registration(peer), 2)),
+    );
+    assert.deepEqual(outcomes, ["added", "added", "added", "added"]);
+    assert.equal((await directory.counts()).registrations, 2);
   });
 
   test("register() leaves records alone when a peer registers again", async ({ directory }) => {

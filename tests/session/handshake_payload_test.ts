@@ -90,7 +90,7 @@ Deno.test("decodePayload() throws when a field has the wrong type, length or ran
     ["min", [0, 2, -1, "1", null, true]],
     ["max", [0, 256, -1, "1", null]],
     ["caps", ["a", null, [1], Array(17).fill("a"), ["x".repeat(33)], new Uint8Array(1)]],
-    ["t", [-1, "now", null, new Uint8Array(8)]],
+    ["t", [-1, 8_640_000_000_000_001, "now", null, new Uint8Array(8)]],
     ["ed", [new Uint8Array(31), new Uint8Array(33), "x".repeat(32), null]],
     ["sig", [new Uint8Array(63), new Uint8Array(65), "x".repeat(64), null]],
     ["refused", ["", "no", 1, null, true]],

@@ -393,6 +393,21 @@ Deno.test("respond() gives up after 3 s, at whatever byte of message 1 the calle
   }
 });
 
+Deno.test("respond() waits 3 s for a caller of an unknown version to hang up", async () => {
+  const preface = encodePreface(ConnectionKind.peer);
+  preface[5] = 2;
+  const clock = new FakeClock();
+  const transport = new ScriptedTransport(preface, "waits");
+  const responded = failure(respond(transport, responding({ clock })), "handshake_timeout");
+  await clock.advance(2_999);
+  assert.equal(transport.closed, false);
+  await clock.advance(1);
+  await responded;
+  assert.equal(hex(transport.written), "54414c4f53010100");
+  assert.equal(transport.closed, true);
+  assert.equal(clock.timers, 0);
+});
+
 Deno.test("initiate() gives up after 10 s when nothing comes back", async () => {
   const clock = new FakeClock();
   const transport = new ScriptedTransport(new Uint8Array(0), "waits");

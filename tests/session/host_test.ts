@@ -383,6 +383,27 @@ Deno.test("1,000 half-finished connections of one source take 32 places, and lea
   await Promise.all([session.close(), honest.close()]);
 });
 
+Deno.test("Host begins 200 handshakes of one source at once and then 5 each second", async () => {
+  const clock = new FakeClock();
+  await using stage = new Stage({ clock });
+  for (let i = 0; i < 200; i++) {
+    stage.accept(new ScriptedTransport(encodePreface(0)), "192.0.2.66"); // which ends in message 1
+    await turn();
+  }
+  for (let i = 0; i < 40; i++) { // who is turned away keeps no place
+    await failure(stage.open(ALICE, "192.0.2.66"), "handshake_failed");
+  }
+  assert.equal(stage.log.lines.at(-1)?.event, "connection dropped: too many from there");
+  await clock.advance(199);
+  await failure(stage.open(ALICE, "192.0.2.66"), "handshake_failed");
+  const elsewhere = await stage.open(ALICE, "192.0.2.1");
+  await elsewhere.opened;
+  await clock.advance(1);
+  const honest = await stage.open(ALICE, "192.0.2.66");
+  await honest.opened;
+  await Promise.all([elsewhere.close(), honest.close()]);
+});
+
 Deno.test("half-finished connections of all sources take 1,024 places", async () => {
   const clock = new FakeClock();
   await using stage = new Stage({ clock });

@@ -20,7 +20,11 @@ Deno.test("ReplayBudget hands out bytes as long as there are some, and counts th
 
 Deno.test("take() waits its turn, first come first served, when the budget is used up", async () => {
   const budget = new ReplayBudget(LARGE);
-  const [holder, first, second] = [budget.share(ALICE.peerId), budget.share(ALICE.peerId), budget.share(ALICE.peerId)];
+  const [holder, first, second] = [
+    budget.share(ALICE.peerId),
+    budget.share(ALICE.peerId),
+    budget.share(ALICE.peerId),
+  ];
   assert.equal(await holder.take(LARGE), true);
   const waits = [first.take(LARGE), second.take(70 * KIB)];
   assert.equal(await isSettled(Promise.any(waits)), false);
@@ -52,7 +56,11 @@ Deno.test("a share that holds nothing may take 64 KiB even when others have take
 
 Deno.test("a share waits in line once, however often it is served out of turn", async () => {
   const budget = new ReplayBudget(LARGE);
-  const [greedy, stuck, modest] = [budget.share(ALICE.peerId), budget.share(ALICE.peerId), budget.share(ALICE.peerId)];
+  const [greedy, stuck, modest] = [
+    budget.share(ALICE.peerId),
+    budget.share(ALICE.peerId),
+    budget.share(ALICE.peerId),
+  ];
   greedy.tryTake(LARGE);
   const waiting = stuck.take(LARGE);
   for (let i = 0; i < 1000; i++) {
@@ -80,7 +88,11 @@ Deno.test("take() of more than the whole budget waits until nothing is held", as
 
 Deno.test("disposing a share gives everything back, ends its waiting and serves the next", async () => {
   const budget = new ReplayBudget(LARGE);
-  const [holder, first, second] = [budget.share(ALICE.peerId), budget.share(ALICE.peerId), budget.share(ALICE.peerId)];
+  const [holder, first, second] = [
+    budget.share(ALICE.peerId),
+    budget.share(ALICE.peerId),
+    budget.share(ALICE.peerId),
+  ];
   holder.tryTake(LARGE);
   first.tryTake(1);
   const [impatient, patient] = [first.take(LARGE), second.take(70 * KIB)];
@@ -173,6 +185,7 @@ Deno.test("whoever waits for its own peer keeps nobody else waiting, and its own
   assert.equal(await next, true); // likewise out of the line
   holder!.giveBack(66 * KIB);
   assert.equal(await isSettled(Promise.any([stuck, behind])), false); // room for the second alone
+  assert.equal(budget.share(ALICE.peerId).tryTake(65 * KIB), false); // and for a newcomer
   holder!.giveBack(34 * KIB);
   assert.equal(await isSettled(stuck), true);
   assert.equal(await isSettled(behind), false);

@@ -551,6 +551,43 @@ Deno.test("a message leaves whole when its credit is granted, though nothing is 
   session.abort(new Error("enough"));
 });
 
+Deno.test("no peer makes us keep more by taking longer messages than we do", async () => {
+  for (
+    const { channel, session } of [
+      await rawInitiator({ open: { maxMessage: 2 ** 31 }, opened: { maxMessage: 65_536 } }),
+      await rawHost({ open: { maxMessage: 65_536 } }),
+    ]
+  ) {
+    if (session.peerMaxMessage === undefined) {
+      channel.enqueue(encodeOpened(openedBody({ maxMessage: 2 ** 31 })));
+      await session.opened;
+    }
+    const cost = 60_000 + 256;
+    const most = Math.floor((65_536 + MIB) / cost) + 1; // one begins as long as there is any room
+    for (let i = 0; i < most; i++) await session.send(new Uint8Array(60_000));
+    const waiting = session.send(new Uint8Array(0));
+    assert.equal(await isSettled(waiting), false);
+    session.abort(new SessionError("connection_lost", "enough"));
+    await failure(waiting, "connection_lost");
+  }
+});
+
+Deno.test("the sessions with one peer leave three quarters of the budget to others", async () => {
+  const budget = new ReplayBudget(400_000, 100_000);
+  const peers = [await rawInitiator({ budget }), await rawInitiator({ budget })];
+  const host = await rawHost({ budget }); // who calls here is another than who is called there
+  host.channel.enqueue(encodeOpened(openedBody()));
+  await host.session.opened;
+  for (const { session } of peers) await session.send(new Uint8Array(50_000));
+  const waiting = peers[0]!.session.send(new Uint8Array(1));
+  assert.equal(await isSettled(waiting), false);
+  await host.session.send(new Uint8Array(50_000));
+  await host.session.send(new Uint8Array(50_000));
+  peers[1]!.session.abort(new Error("enough"));
+  await waiting;
+  for (const { session } of [host, ...peers]) session.abort(new Error("enough"));
+});
+
 Deno.test("the budget of a process makes senders wait, and gives back what an ended session held", async () => {
   const budget = new ReplayBudget(500_000);
   const greedy = await rawInitiator({ budget });
@@ -662,6 +699,7 @@ Deno.test("a channel that can write no more does not keep the session busy", asy
   const { session, channel } = await rawInitiator({
     transports: [failing, b],
     open: { maxMessage: 10 * MIB },
+    opened: { maxMessage: 10 * MIB },
   });
   channel.enqueue(encodeAck(0, 11 * MIB));
   await turn();

@@ -307,6 +307,41 @@ Deno.test("the response to HELLO has its golden bytes", () => {
   assert.deepEqual(helloResponseOf(decodeResponse(fromHex(bytes)).fields), hello);
 });
 
+Deno.test("helloResponseOf() makes the observed address printable, and never longer than it came", () => {
+  const read = (observed: string) =>
+    helloResponseOf(decodeResponse(sent({ observed, time: 1 })).fields).observed;
+  assert.equal(read("\u001b[2J192.0.2.7\n"), "\ufffd[2J192.0.2.7\ufffd");
+  refused(() => read("1".repeat(65)), "field_invalid", "RESPONSE.observed");
+});
+
+Deno.test("times are refused when no Date holds them", () => {
+  const latest = 8_640_000_000_000_000;
+  const read = (time: number) => {
+    const peer = { peer: PEER, name: "x", online: false, lastSeen: time, services: [] };
+    const found = { name: "x", online: false, lastSeen: time, records: [] };
+    return [
+      () => helloResponseOf(decodeResponse(sent({ observed: "", time })).fields),
+      () => foundPeerOf(decodeResponse(sent(foundPeerFields(found))).fields),
+      () => peerPageOf(decodeResponse(sent(peerPageFields({ peers: [peer] }))).fields),
+    ];
+  };
+  for (const work of read(latest)) work();
+  for (const time of [latest + 1, Number.MAX_SAFE_INTEGER]) {
+    for (const work of read(time)) refused(work, "field_invalid");
+  }
+});
+
+Deno.test("peerPageOf() refuses a next that is not the last peer of its page", () => {
+  const other = parsePeerId("z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK");
+  const listed = (peer: PeerId) => ({ peer, name: "x", online: false, lastSeen: 0, services: [] });
+  const read = (page: PeerPage) =>
+    peerPageOf(decodeResponse(sent(peerPageFields(page))).fields).next;
+  assert.equal(read({ peers: [listed(PEER), listed(other)], next: other }), other);
+  for (const peers of [[], [listed(other)], [listed(PEER), listed(other)]]) {
+    refused(() => read({ peers, next: PEER }), "field_invalid", "RESPONSE.next");
+  }
+});
+
 function sent(fields: Readonly<Record<string, MsgPackInput>>): Bytes {
   return encodeResponse(7, fields);
 }
