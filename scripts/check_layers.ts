@@ -16,8 +16,6 @@ const LAYERS = [
   "transport",
   "session",
   "discovery",
-  "audit",
-  "messaging",
   "mcp",
   "cli",
 ] as const;

@@ -11,7 +11,7 @@ import { messageOf, TalosError } from "../errors.ts";
 import { type Context, type GlobalOptions, SYSTEM, systemContext, type World } from "./context.ts";
 import { CliError } from "./errors.ts";
 import { EXIT_STATUS_MEANINGS, ExitStatus, exitStatusOf } from "./exit_status.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../version.ts";
 
 /** Runs `talos` with the given arguments and returns its exit status. Prints what goes wrong. */
 export async function runTalos(

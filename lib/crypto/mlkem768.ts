@@ -21,9 +21,6 @@ export const MLKEM768_SECRET_KEY_BYTES = 2400;
 /** The length of a ciphertext. */
 export const MLKEM768_CIPHERTEXT_BYTES = 1088;
 
-/** The length of a shared secret. */
-export const MLKEM768_SHARED_SECRET_BYTES = 32;
-
 /** The length of a key seed: d ‖ z. The seed is the form in which to store a key pair. */
 export const MLKEM768_SEED_BYTES = 64;
 

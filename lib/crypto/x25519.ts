@@ -23,9 +23,6 @@ export const X25519_PUBLIC_KEY_BYTES = 32;
 /** The length of a secret key: a scalar before clamping. */
 export const X25519_SECRET_KEY_BYTES = 32;
 
-/** The length of a shared secret. */
-export const X25519_SHARED_SECRET_BYTES = 32;
-
 /** A public key of 32 bytes. X25519 takes every 32 bytes; the shared secret is what is checked. */
 export type X25519PublicKey = Brand<Bytes, "X25519PublicKey">;
 

@@ -52,16 +52,6 @@ export const RPC_ERRORS = {
 /** The stable name of an error, `data.talos`: a key of {@link RPC_ERRORS}. */
 export type RpcErrorName = keyof typeof RPC_ERRORS;
 
-/** The standard codes of JSON-RPC 2.0 §5.1 that Talos sends. */
-export const JSON_RPC_ERRORS = {
-  /** The method does not exist or is not available. */
-  method_not_found: -32601,
-  /** Invalid method parameters; in MCP also an unknown tool, prompt or resource. */
-  invalid_params: -32602,
-  /** Something is wrong inside Talos. */
-  internal_error: -32603,
-} as const;
-
 /** A value of JSON. */
 export type Json =
   | string

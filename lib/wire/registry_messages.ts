@@ -15,7 +15,7 @@
 
 import type { Bytes } from "../bytes.ts";
 import { parsePeerId, type PeerId } from "../identity/peer_id.ts";
-import { MAX_ENDPOINT_RECORD_BYTES, MAX_NAME_BYTES, MAX_TIME_MS } from "../limits.ts";
+import { MAX_NAME_BYTES, MAX_TIME_MS } from "../limits.ts";
 import { printable } from "../log.ts";
 import { type SignedEndpointRecord, signedRecordOf } from "./endpoint_record.ts";
 import { WireError } from "./errors.ts";
@@ -317,6 +317,3 @@ function peerOf(fields: Fields, name: string): PeerId {
 
 /** The most bytes that a page may take, so that it fits in one frame. */
 export const MAX_PAGE_BYTES = 40 * 1024;
-
-/** The most bytes of one lookup's records. */
-export const MAX_LOOKUP_BYTES = MAX_SERVICES_PER_PEER * (MAX_ENDPOINT_RECORD_BYTES + 128);

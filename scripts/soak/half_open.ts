@@ -4,7 +4,7 @@
  * A third says nothing, a third says the preface, a third begins message 1. On Linux each comes from an
  * address of its own (all of 127.0.0.0/8 is this machine), so that the bound on all half-open connections
  * is what holds; elsewhere they share one, and the bound per source turns most of them away. Meanwhile an
- * agent is served, over IPv6 where the machine has it; ten seconds later all must be gone.
+ * agent is served, over IPv6 where the machine has it; three seconds later all must be gone.
  */
 
 import { connect, type Socket } from "node:net";
@@ -16,7 +16,7 @@ import { residentBytes } from "./processes.ts";
 import { mebibytes, milliseconds, scaled, type SoakOptions, type SoakResult } from "./result.ts";
 
 const CONNECTIONS = 1000;
-/** The limit for a handshake is 10 s. */
+/** The limit for message 1 is 3 s. */
 const PATIENCE_MS = 20_000;
 
 const PREFACE = fromHex("54414c4f53010000");

@@ -185,12 +185,15 @@ Deno.test("whoever waits for its own peer keeps nobody else waiting, and its own
   assert.equal(await next, true); // likewise out of the line
   holder!.giveBack(66 * KIB);
   assert.equal(await isSettled(Promise.any([stuck, behind])), false); // room for the second alone
-  assert.equal(budget.share(ALICE.peerId).tryTake(65 * KIB), false); // and for a newcomer
   holder!.giveBack(34 * KIB);
   assert.equal(await isSettled(stuck), true);
   assert.equal(await isSettled(behind), false);
   first!.giveBack(70 * KIB);
   assert.equal(await behind, true);
+  const again = first!.take(70 * KIB);
+  assert.equal(second!.tryTake(1), false); // there is room, but it is not its turn
+  second![Symbol.dispose]();
+  assert.equal(await again, true);
 });
 
 Deno.test("ReplayBudget leaves three quarters of itself to others unless told otherwise", () => {

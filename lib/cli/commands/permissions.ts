@@ -83,8 +83,8 @@ async function chosenRegistry(
   const { paths } = context;
   // Looking must not make a database.
   if (!await exists(paths.wallet) || !await exists(paths.database)) {
-    const chosen = flags.server ?? flags.registry ?? context.env("TALOS_SERVER");
-    return chosen === undefined ? undefined : parseRegistryAddress(chosen);
+    const chosen = flags.server ?? flags.registry ?? context.env("TALOS_SERVER") ?? "";
+    return chosen === "" ? undefined : parseRegistryAddress(chosen);
   }
   using database = new Database(paths, (await readWallet(paths)).peerId);
   const { address, chosenBy } = chooseRegistry(context, database, flags);

@@ -2,7 +2,7 @@
 
 import { SUPPORTED_VERSIONS } from "../../wire/preface.ts";
 import type { Context } from "../context.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../../version.ts";
 
 /** Prints the program's and the protocol's version. */
 export function versionCommand({ output, os }: Context): void {
