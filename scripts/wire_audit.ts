@@ -128,9 +128,13 @@ async function auditPlainPipe(
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = servePlainly(listener, [...server, files]);
   const recorded = await recorder.record(listener.addr.port);
-  const connection = await Deno.connect({ hostname: "127.0.0.1", port: recorded.port });
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: recorded.port });
   const { hostName, agentName, service, token } = secrets;
-  const lines = new Lines(connection.readable, connection.writable);
+  const lines = new Lines({
+    chunks: chunksOf(connection),
+    write: (bytes) => writeAll(connection, bytes),
+    end: () => connection.closeWrite(),
+  });
   await lines.write(JSON.stringify({ hostName, agentName, service, token }));
   await useFiles(lines, files, secrets.files);
   await lines.close();
@@ -140,7 +144,7 @@ async function auditPlainPipe(
 
 /** Gives the first connection to a child of its own, without the first line. */
 async function servePlainly(listener: Deno.Listener, argv: readonly string[]): Promise<void> {
-  const connection = await listener.accept();
+  using connection = await listener.accept();
   const [program = "", ...args] = argv;
   const child = new Deno.Command(program, {
     args,
@@ -148,19 +152,20 @@ async function servePlainly(listener: Deno.Listener, argv: readonly string[]): P
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  let first = true;
-  const withoutFirstLine = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-    transform(chunk, controller) {
-      const end = first ? chunk.indexOf(0x0a) + 1 : 0; // the line is short: it comes as one
+  const towardsChild = async () => {
+    const stdin = child.stdin.getWriter();
+    let first = true;
+    for await (const chunk of chunksOf(connection)) {
+      await stdin.write(first ? chunk.slice(chunk.indexOf(0x0a) + 1) : chunk); // a line is one chunk
       first = false;
-      controller.enqueue(chunk.subarray(end));
-    },
-  });
-  await Promise.all([
-    connection.readable.pipeThrough(withoutFirstLine).pipeTo(child.stdin),
-    child.stdout.pipeTo(connection.writable),
-    child.status,
-  ]);
+    }
+    await stdin.close();
+  };
+  const towardsClient = async () => {
+    for await (const chunk of child.stdout) await writeAll(connection, chunk);
+    await connection.closeWrite();
+  };
+  await Promise.all([towardsChild(), towardsClient(), child.status]);
 }
 
 /** Writes every secret as a name or content of a file and reads it back, one at a time. */
@@ -185,24 +190,42 @@ async function useFiles(lines: Lines, folder: string, secrets: readonly string[]
   );
 }
 
+/** A two-way stream of bytes. */
+interface Duplex {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly write: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
+  readonly end: () => Promise<void>;
+}
+
+async function* chunksOf(connection: Deno.Conn): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const buffer = new Uint8Array(64 * 1024);
+  for (;;) {
+    const count = await connection.read(buffer);
+    if (count === null) return;
+    yield buffer.slice(0, count);
+  }
+}
+
+async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
 /** JSON-RPC over lines. */
 class Lines {
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
-  readonly #reader: ReadableStreamDefaultReader<string>;
+  readonly #duplex: Duplex;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #decoder = new TextDecoder();
   #rest = "";
   #id = 0;
 
-  constructor(
-    readable: ReadableStream<Uint8Array<ArrayBuffer>>,
-    writable: WritableStream<Uint8Array<ArrayBuffer>>,
-  ) {
-    this.#writer = writable.getWriter();
-    this.#reader = readable.pipeThrough(new TextDecoderStream()).getReader();
+  constructor(duplex: Duplex) {
+    this.#duplex = duplex;
+    this.#chunks = duplex.chunks[Symbol.asyncIterator]();
   }
 
   /** Writes one line. */
   async write(line: string): Promise<void> {
-    await this.#writer.write(new TextEncoder().encode(`${line}\n`));
+    await this.#duplex.write(new TextEncoder().encode(`${line}\n`));
   }
 
   /** Sends a request and returns the line of its reply. */
@@ -225,8 +248,8 @@ class Lines {
 
   /** Ends the writing, and reads to the end. */
   async close(): Promise<void> {
-    await this.#writer.close();
-    while (!(await this.#reader.read()).done);
+    await this.#duplex.end();
+    while ((await this.#chunks.next()).done !== true);
   }
 
   async #line(): Promise<string> {
@@ -237,9 +260,9 @@ class Lines {
         this.#rest = this.#rest.slice(end + 1);
         return line;
       }
-      const { done, value } = await this.#reader.read();
-      if (done) throw new Error("the server ended without an answer");
-      this.#rest += value;
+      const next = await this.#chunks.next();
+      if (next.done === true) throw new Error("the server ended without an answer");
+      this.#rest += this.#decoder.decode(next.value, { stream: true });
     }
   }
 }
@@ -249,7 +272,12 @@ async function useChild(
   use: (lines: Lines) => Promise<void>,
 ): Promise<void> {
   const child = command.spawn();
-  const lines = new Lines(child.stdout, child.stdin);
+  const stdin = child.stdin.getWriter();
+  const lines = new Lines({
+    chunks: child.stdout,
+    write: (bytes) => stdin.write(bytes),
+    end: () => stdin.close(),
+  });
   await use(lines);
   await lines.close();
   await child.status;

@@ -4,6 +4,7 @@ import { utf8 } from "../../lib/bytes.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { ChildProcess } from "../../lib/mcp/child_process.ts";
 import { FakeClock } from "../session/fake_clock.ts";
+import { isSettled } from "../session/peers.ts";
 import { gone, lives } from "../process/mcp_tunnel.ts";
 import { puppetPlan, TestChild } from "./puppet.ts";
 
@@ -46,6 +47,22 @@ Deno.test("ChildProcess.writeLine() returns false when the child no longer reads
   await child.closeStdin();
   await child.closeStdin();
   assert.equal(await child.writeLine(utf8("{}")), false);
+});
+
+Deno.test("ChildProcess.forgetInput() keeps from the child what it has not been given yet", async () => {
+  await using test = TestChild.puppet();
+  const { child } = test;
+  assert.deepEqual(await test.ask(1, "puppet/deaf"), {});
+  const large = child.writeLine(new Uint8Array(300_000).fill(0x20)); // more than a pipe holds
+  const next = child.writeLine(utf8("{}"));
+  assert.equal(child.isBehind, false);
+  const many = child.writeLine(new Uint8Array(1024 * 1024).fill(0x20));
+  assert.equal(child.isBehind, true);
+  assert.deepEqual(await Promise.all([large, next, many].map(isSettled)), [false, false, false]);
+  child.forgetInput();
+  const late = child.writeLine(utf8("{}"));
+  await child.shutDown(systemClock, GRACE_MS);
+  assert.deepEqual(await Promise.all([large, next, many, late]), [false, false, false, false]);
 });
 
 Deno.test("ChildProcess hands on everything that the child printed before it ended", async () => {

@@ -202,3 +202,27 @@ Deno.test("LineSplitter.feed() joins exactly what was fed when lines cross block
     }
   }
 });
+
+Deno.test("LineSplitter.feed() finds every line feed in a long chunk, and no other byte for one", () => {
+  const lines = Array.from({ length: 300 }, (_, at) => "é\u010a\u0a0a€".repeat(at % 7) + at);
+  const chunk = utf8(lines.join("\n") + "\n");
+  assert.ok(chunk.length > 1024);
+  const inside = concat(utf8("?".repeat(999)), chunk, utf8("?".repeat(999)));
+  assert.deepEqual(split(new LineSplitter(), chunk), lines);
+  const view = inside.subarray(999, 999 + chunk.length);
+  assert.deepEqual(split(new LineSplitter(), view), lines);
+});
+
+Deno.test("LineSplitter.feed() gives every long line memory of its own", () => {
+  const splitter = new LineSplitter();
+  const chunk = (byte: number) => new Uint8Array(300_000).fill(byte);
+  const joined: Bytes[] = [];
+  for (const byte of [0x61, 0x62, 0x63]) {
+    assert.deepEqual(splitter.feed(chunk(byte)), []);
+    const [line] = splitter.feed(utf8("\n"));
+    assert.ok(line?.kind === "line");
+    joined.push(line.bytes);
+  }
+  assert.deepEqual(joined.map((line) => fromUtf8(line.subarray(0, 3))), ["aaa", "bbb", "ccc"]);
+  assert.deepEqual(joined.map((line) => line.length), [300_000, 300_000, 300_000]);
+});

@@ -368,6 +368,11 @@ const ACTS: readonly (readonly [RegExp, Act])[] = [
   [/^(\w+) says "(.*)"$/, function (name = "", text = "") {
     return this.untilSaid(name, text);
   }],
+  [/^(\w+) says, among others, "(.*)"$/, async function (name = "", text = "") {
+    const { stderr, ...rest } = await this.untilSaid(name, text);
+    const lines = stderr.split("\n").filter((line) => line.includes(text));
+    return { ...rest, stderr: lines.map((line) => `${line}\n`).join("") };
+  }],
   [/^(\S+) is removed$/, function (path = "") {
     this.remove(path);
   }],

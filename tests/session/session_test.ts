@@ -462,6 +462,49 @@ Deno.test("receive() throws when another call is waiting", async () => {
   await failure(first, "closed");
 });
 
+Deno.test("trySend() and tryReceive() move messages that nothing is in the way of, in order", async () => {
+  const [near, far] = await sessionPair();
+  assert.equal(far.tryReceive(), null);
+  assert.equal(near.trySend(utf8("one")), true);
+  const second = near.send(utf8("two"));
+  assert.equal(near.trySend(utf8("three")), true);
+  await second;
+  assert.deepEqual(await receiveTexts(far, 1), ["one"]);
+  assert.deepEqual(["two", "three"].map(() => fromUtf8(far.tryReceive()!)), ["two", "three"]);
+  assert.equal(far.tryReceive(), null);
+  assert.equal(near.counts.messagesSent, 3);
+  assert.equal(far.counts.messagesReceived, 3);
+  await closeBoth([near, far]);
+});
+
+Deno.test("tryReceive() leaves a message to the receive() that waits for it", async () => {
+  const [near, far] = await sessionPair();
+  const waiting = far.receive();
+  near.trySend(utf8("one"));
+  near.trySend(utf8("two"));
+  assert.equal(far.tryReceive(), null);
+  assert.equal(fromUtf8((await waiting)!), "one");
+  assert.equal(fromUtf8(far.tryReceive()!), "two");
+  await closeBoth([near, far]);
+});
+
+Deno.test("trySend() sends nothing where send() would wait, and nothing once the session is closed", async () => {
+  const { channel, session } = await rawHost();
+  const large = new Uint8Array(10_000);
+  assert.equal(session.trySend(large), false); // not granted yet
+  const waiting = session.send(large);
+  assert.equal(session.trySend(utf8("x")), false); // would overtake
+  channel.enqueue(encodeOpened(openedBody({ maxMessage: 10_000 })));
+  await waiting;
+  assert.throws(() => session.trySend(new Uint8Array(10_001)), { code: "message_too_large" });
+  assert.equal(session.trySend(utf8("x")), true);
+  const closing = session.close(NORMAL_CLOSE, 0);
+  assert.equal(session.trySend(utf8("late")), false);
+  await closing;
+  assert.equal(session.trySend(utf8("later")), false);
+  assert.equal(session.counts.messagesSent, 2);
+});
+
 // Flow control.
 
 Deno.test("a consumer that does not read stops the sender at the window, and nothing is lost", async () => {
