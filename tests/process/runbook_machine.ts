@@ -34,8 +34,13 @@ export class Machine implements AsyncDisposable {
   readonly #env: Record<string, string>;
   readonly #running: Typed[] = [];
 
-  /** Makes the user's directory. */
-  constructor(namespace: NetworkNamespace, home: string, { first, last }: StandIns) {
+  /** Makes the user's directory, with Deno's cache in it: namespaces have no network to fetch from. */
+  constructor(
+    namespace: NetworkNamespace,
+    home: string,
+    { first, last }: StandIns,
+    denoDirectory: string,
+  ) {
     this.home = home;
     this.#namespace = namespace;
     const system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -45,7 +50,8 @@ export class Machine implements AsyncDisposable {
       NO_COLOR: "1",
       LC_ALL: "C",
     };
-    Deno.mkdirSync(home);
+    Deno.mkdirSync(`${home}/.cache`, { recursive: true });
+    Deno.symlinkSync(denoDirectory, `${home}/.cache/deno`);
   }
 
   /** The program and arguments that start `argv` here, and its environment. */
