@@ -8,11 +8,13 @@
  */
 
 import { interfaceAddresses, Publisher } from "../discovery/publisher.ts";
-import { formatRegistryAddress, type RegistryAddress } from "../discovery/registry_address.ts";
+import { formatRegistryAddress } from "../discovery/registry_address.ts";
+import type { RegistryOptions } from "../discovery/registry_client.ts";
 import type { Database } from "../identity/database.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import type { ServiceName } from "../identity/names.ts";
 import type { Bytes } from "../bytes.ts";
+import { within } from "../clock.ts";
 import { printable } from "../log.ts";
 import type { ControlMethods } from "../session/control.ts";
 import { Fields } from "../wire/fields.ts";
@@ -65,14 +67,20 @@ export type RegistrationStatus =
 
 const MAX_TEXT_CHARACTERS = 1024;
 
+/** How long a command waits for the registration that it brings about: less than for a process's answer. */
+const ATTEMPT_PATIENCE_MS = 3_000;
+
 /** Keeps a process registered until it is disposed of. */
 export class Registration implements AsyncDisposable {
   readonly #context: Context;
   readonly #flags: RegistryFlags;
   #registered: Registered | undefined;
   #place: string | undefined;
+  #token: string | undefined;
   #publisher: Publisher | undefined;
   #changing: Promise<void> = Promise.resolve();
+  /** Resolves when what was begun last has ended, well or not. */
+  #attempt: Promise<void> = Promise.resolve();
 
   /** Publishes nothing until {@link begin} is called. */
   constructor(context: Context, flags: RegistryFlags) {
@@ -99,6 +107,8 @@ export class Registration implements AsyncDisposable {
         const change = this.#changing.then(() => this.#follow());
         this.#changing = change.catch(() => {}); // whoever asked for it learns of it
         await change;
+        // Whoever asked would rather hear how it went than that it goes on.
+        await within(this.#context.clock, ATTEMPT_PATIENCE_MS, this.#attempt, undefined);
         return this.#status();
       },
     };
@@ -120,25 +130,32 @@ export class Registration implements AsyncDisposable {
     const { address, chosenBy } = chooseRegistry(this.#context, database, this.#flags);
     if (chosenBy === "default") return;
     const place = formatRegistryAddress(address);
-    if (place === this.#place) return this.#publisher?.refresh();
-    const next = await this.#publisherAt(address, registered);
+    const { identity, instance } = registered;
+    const options = await registryOptions(this.#context, identity, database, address, this.#flags);
     const before = this.#publisher;
-    this.#publisher = next;
+    if (before !== undefined && place === this.#place && options.token === this.#token) {
+      this.#attempt = before.refresh();
+      return;
+    }
+    this.#publisher = this.#publisherWith({ ...options, instance }, registered);
+    this.#attempt = this.#publisher.attempted;
     this.#place = place;
+    this.#token = options.token;
     await before?.[Symbol.asyncDispose]();
   }
 
-  async #publisherAt(address: RegistryAddress, registered: Registered): Promise<Publisher> {
-    const { identity, database, instance, name, services, port, host } = registered;
-    const context = this.#context;
+  #publisherWith(
+    options: RegistryOptions,
+    { database, name, services, port, host }: Registered,
+  ): Publisher {
+    const { log } = this.#context;
     return new Publisher({
-      ...await registryOptions(context, identity, database, address, this.#flags),
-      instance,
+      ...options,
       name,
       unlisted: () => isUnlisted(database),
       services,
       port,
-      interfaces: () => interfaceAddresses(context.log),
+      interfaces: () => interfaceAddresses(log),
       ...(host === undefined ? {} : { listenHost: host }),
     });
   }

@@ -13,8 +13,10 @@ import { messageOf } from "../errors.ts";
 import { readFileBounded } from "../identity/atomic_file.ts";
 import type { Database } from "../identity/database.ts";
 import { isAbsolutePath, joinPath } from "../identity/file_path.ts";
+import { ACCESSIBLE_BY_OTHERS, ownUid, permissionFault } from "../identity/file_permissions.ts";
 import { formatHostPort } from "../identity/host_port.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
+import type { Log } from "../log.ts";
 import { connectTcp } from "../transport/tcp.ts";
 import { INSTANCE_BYTES } from "../wire/registry_messages.ts";
 import type { Context } from "./context.ts";
@@ -99,9 +101,9 @@ export async function registryOptions(
   address: RegistryAddress,
   flags: RegistryFlags,
 ): Promise<RegistryOptions> {
-  const file = flags.joinTokenFile ?? context.env("TALOS_JOIN_TOKEN_FILE") ??
+  const file = flags.joinTokenFile ?? (context.env("TALOS_JOIN_TOKEN_FILE") || undefined) ??
     database.setting(tokenSetting(address));
-  const token = file === undefined ? undefined : await readToken(file);
+  const token = file === undefined ? undefined : await readToken(file, context.log);
   return {
     address,
     identity,
@@ -115,23 +117,24 @@ export async function registryOptions(
   };
 }
 
-async function readToken(path: string): Promise<string> {
-  const file = await readTokenFile(path);
-  const token = file === null ? "" : fromUtf8(file.bytes).trim();
-  if (token !== "") return token;
-  throw new CliError(
-    "usage",
-    `Cannot read the join token: ${file === null ? "there is no file" : "nothing is in"} ${path}`,
-    { hints: ["put the registry's token into a file and name that: --join-token-file FILE"] },
-  );
+/** Reads a token. One that others can read is warned about alone: containers mount secrets so. */
+async function readToken(path: string, log: Log): Promise<string> {
+  try {
+    const file = await readFileBounded(path, MAX_TOKEN_FILE_BYTES);
+    if (file === null) throw unusableToken(path, "it is not there");
+    const token = fromUtf8(file.bytes).trim();
+    if (token === "") throw unusableToken(path, "it is empty");
+    const fault = permissionFault(path, file.info, ACCESSIBLE_BY_OTHERS, ownUid());
+    if (fault !== null) log.warn("others can read the join token", { path, cure: fault.hint });
+    return token;
+  } catch (error) {
+    throw error instanceof CliError ? error : unusableToken(path, messageOf(error), error);
+  }
 }
 
-async function readTokenFile(path: string) {
-  try {
-    return await readFileBounded(path, MAX_TOKEN_FILE_BYTES);
-  } catch (error) {
-    throw new CliError("usage", `Cannot read the join token in ${path}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+function unusableToken(path: string, state: string, cause?: unknown): CliError {
+  return new CliError("usage", `Cannot use the join token file ${path}: ${state}`, {
+    cause,
+    hints: ["put the registry's token into a file and name that: --join-token-file FILE"],
+  });
 }

@@ -77,6 +77,7 @@ export class Publisher implements AsyncDisposable {
   readonly #options: PublisherOptions;
   readonly #running: Promise<void>;
   readonly #published = Promise.withResolvers<void>();
+  #attempted = Promise.withResolvers<void>();
   readonly #lastSeq = new Map<ServiceName, number>();
   #state: PublisherState = { state: "connecting" };
   #complaint = "";
@@ -102,9 +103,15 @@ export class Publisher implements AsyncDisposable {
     return this.#published.promise;
   }
 
-  /** Publishes everything anew now, or tries to connect now. */
-  refresh(): void {
+  /** Resolves when the attempt to publish that is under way, or the next one, has ended, well or not. */
+  get attempted(): Promise<void> {
+    return this.#attempted.promise;
+  }
+
+  /** Publishes everything anew now, or tries to connect now. Resolves when that has ended, well or not. */
+  refresh(): Promise<void> {
     this.#nudge.resolve();
+    return this.attempted;
   }
 
   /** Withdraws the services and ends. */
@@ -170,11 +177,19 @@ export class Publisher implements AsyncDisposable {
     this.#complaint = "";
     this.#state = { state: "published", observed, skewMs };
     this.#published.resolve();
+    this.#attemptEnded();
+  }
+
+  #attemptEnded(): void {
+    const { resolve } = this.#attempted;
+    this.#attempted = Promise.withResolvers();
+    resolve();
   }
 
   #complain(error: unknown): void {
     const { log, address } = this.#options;
     this.#state = { state: "connecting", why: messageOf(error) };
+    this.#attemptEnded();
     const code = error instanceof TalosError ? error.code : "internal";
     if (this.#stopped || this.#complaint === code) return;
     this.#complaint = code;

@@ -130,6 +130,20 @@ Deno.test("Publisher publishes at once when it is told to refresh", async () => 
   assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [NOW, NOW + 1]);
 });
 
+Deno.test("Publisher.refresh() resolves when its attempt has ended, well or not", async () => {
+  await using stage = await scene();
+  await using publishing = publisher(stage);
+  await publishing.published;
+  await publishing.refresh();
+  assert.equal(stage.registry.of("publish").length, 2);
+  stage.registry.isDown = true;
+  await stage.registry.dropAll();
+  const refreshed = publishing.refresh();
+  await stage.clock.advance(0);
+  await refreshed;
+  assert.equal(publishing.state.state, "connecting");
+});
+
 Deno.test("Publisher goes on at the registry's seq + 1 when its own clock went back", async () => {
   await using stage = await scene();
   const memory = new Map([[FILES, signedBefore(NOW + 5_000)]]);

@@ -61,7 +61,9 @@ Deno.test("ChildProcess.forgetInput() keeps from the child what it has not been 
   assert.deepEqual(await Promise.all([large, next, many].map(isSettled)), [false, false, false]);
   child.forgetInput();
   const late = child.writeLine(utf8("{}"));
-  await child.shutDown(systemClock, GRACE_MS);
+  const ending = child.shutDown(systemClock, GRACE_MS);
+  assert.equal(await test.line(), null); // a pipe is not given up while somebody reads it at leisure
+  await ending;
   assert.deepEqual(await Promise.all([large, next, many, late]), [false, false, false, false]);
 });
 

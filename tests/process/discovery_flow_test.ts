@@ -1,9 +1,11 @@
 /** Finding each other through a registry: what people type, on real processes. */
 
 import assert from "node:assert/strict";
-import { runTalosProcess } from "../../scripts/talos_process.ts";
+import { homePaths } from "../../lib/identity/home.ts";
+import { runTalosProcess, startHost } from "../../scripts/talos_process.ts";
 import { DiscoveryScene, facts, works } from "./discovery_scene.ts";
 import { fixture } from "./mcp_tunnel.ts";
+import { publishOldRecord } from "./old_record.ts";
 
 /** An `mcpServers` file with two puppets. */
 function twoServers(): string {
@@ -60,6 +62,34 @@ Deno.test("mcp-connect finds a host by its Peer ID alone when both have register
   const away = gone.find((peer: { readonly peer_id: string }) => peer.peer_id === hosting.id);
   assert.equal(away.online, false);
   assert.deepEqual(away.services, []);
+});
+
+Deno.test("mcp-connect reaches a host at the last of its addresses when the others are dead", async () => {
+  await using scene = await DiscoveryScene.make();
+  const hosting = await scene.party("host", false);
+  const agent = await scene.party("agent");
+  // It chose no registry, so it does not publish by itself.
+  await using host = await startHost(hosting.home, [
+    ...["--authorized-peer", agent.id, "--host", "127.0.0.1", "--", ...fixture("puppet_server")],
+  ]);
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await publishOldRecord({
+    paths: homePaths(Deno.build.os, () => undefined, hosting.home),
+    registry: scene.server,
+    service: "default",
+    addresses: [
+      "198.51.100.1:8766", // documentation: nobody answers, or there is no way
+      "[2001:db8::1]:8766", // the same
+      "127.0.0.1:1", // nothing listens
+      `127.0.0.1:${taken.addr.port}`, // somebody else, who says nothing
+      `127.0.0.1:${host.port}`,
+    ],
+    at: Date.now(),
+  });
+  const started = performance.now();
+  await works(scene.agent(agent, hosting.id));
+  const ms = Math.round(performance.now() - started);
+  assert.ok(ms < 8_000, `no dead address was waited for: ${ms} ms`);
 });
 
 Deno.test("mcp-serve --config serves every entry from one process when a peer asks by name", async () => {
@@ -166,7 +196,6 @@ Deno.test("mcp-serve follows when register chooses a registry while it runs", as
   const hosting = await scene.party("host", false);
   const agent = await scene.party("agent");
   const elsewhere = await other.party("elsewhere");
-  const { startHost } = await import("../../scripts/talos_process.ts");
   await using host = await startHost(hosting.home, [
     ...["--authorized-peer", agent.id, "--authorized-peer", elsewhere.id],
     "--",

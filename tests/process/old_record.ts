@@ -1,4 +1,4 @@
-/** Publishes an endpoint record as a host did long ago, which no process of today would do. */
+/** Publishes an endpoint record as no process of today would do: an old one, or one with dead addresses. */
 
 import { systemClock } from "../../lib/clock.ts";
 import { systemRandom } from "../../lib/crypto/random.ts";
@@ -24,9 +24,9 @@ export interface OldRecord {
   readonly registry: string;
   /** The service, as people type it. */
   readonly service: string;
-  /** Where it was. */
-  readonly address: string;
-  /** When, Unix time in milliseconds. */
+  /** Where it is said to be, best first. */
+  readonly addresses: readonly string[];
+  /** When that is said to have been published, Unix time in milliseconds. */
   readonly at: number;
 }
 
@@ -52,7 +52,7 @@ export async function publishOldRecord(old: OldRecord): Promise<void> {
     service: mcpService(parseServerName(old.service)),
     name: wallet.name,
     instance,
-    addresses: [parseHostPort(old.address)],
+    addresses: old.addresses.map((address) => parseHostPort(address)),
     relays: [],
     ...SUPPORTED_VERSIONS,
     seq: old.at,

@@ -72,11 +72,7 @@ export class Machine implements AsyncDisposable {
 
   /** Runs what is typed in a checkout to its end, where there is a network. */
   async runInCheckout(typed: string): Promise<Ended> {
-    const registry = Deno.env.get("NPM_CONFIG_REGISTRY");
-    const env = {
-      ...this.#env,
-      ...registry === undefined ? {} : { NPM_CONFIG_REGISTRY: registry },
-    };
+    const env = { ...Deno.env.toObject(), ...this.#env };
     return await new Typed("bash", ["-c", typed], env, fileURLToPath(ROOT)).ended();
   }
 
@@ -110,19 +106,26 @@ export class Machine implements AsyncDisposable {
     }
   }
 
-  /** Ends whatever runs in the namespace. */
+  /** Ends whatever runs in the namespace, and waits until it has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const process of this.#running.splice(0)) await process.interrupt();
-    const { stdout } = await new Deno.Command("ip", {
-      args: ["netns", "pids", this.#namespace.name],
-    }).output();
-    for (const pid of new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "")) {
+    for (const pid of await this.#pids()) {
       try {
-        Deno.kill(Number(pid), "SIGTERM");
+        Deno.kill(pid, "SIGTERM");
       } catch {
         // It has ended.
       }
     }
+    // They are no children of ours, so there is no event to wait for.
+    for (let left = DEADLINE_MS; left > 0 && (await this.#pids()).length > 0; left -= 20) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async #pids(): Promise<number[]> {
+    const args = ["netns", "pids", this.#namespace.name];
+    const { stdout } = await new Deno.Command("ip", { args }).output();
+    return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "").map(Number);
   }
 }
 

@@ -6,7 +6,6 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { FILESYSTEM_SERVER, prepareServer } from "../../scripts/mcp_servers.ts";
 import { createNetwork, type Network, whyNoNamespaces } from "../../scripts/network_namespaces.ts";
 import { ROOT } from "../../scripts/source_files.ts";
-import { TALOS, TALOS_SERVER } from "../../scripts/talos_process.ts";
 import { whyNoTcpdump } from "../../scripts/wire_recorder.ts";
 import { type Block, type Command, Known, parseRunbook } from "./runbook.ts";
 import { Machine, type StandIns } from "./runbook_machine.ts";
@@ -115,10 +114,11 @@ class RunbookStage implements AsyncDisposable {
     }
     await Deno.writeTextFile(`${folder}/user/projects/plan.txt`, "the plan of the projects\n");
     const standIns = await makeStandIns(folder);
+    const cache = await denoDirectory();
     const machines = new Map(
       [registry, linux, mac].map((namespace, i) => {
         const name = names[i] ?? assert.fail();
-        return [name, new Machine(namespace, `${folder}/${name}`, standIns)] as const;
+        return [name, new Machine(namespace, `${folder}/${name}`, standIns, cache)] as const;
       }),
     );
     return new RunbookStage(folder, machines);
@@ -247,24 +247,15 @@ async function makeStandIns(folder: string): Promise<StandIns> {
     Deno.writeTextFile(`${directory}/${name}`, lines.join("\n") + "\n", { mode: 0o755 });
   const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(" ");
   const server = await prepareServer(FILESYSTEM_SERVER);
-  const cache = await denoDirectory();
-  // Namespaces have no way to npm: what was fetched before is taken from Deno's cache.
   await write(
     standIns.first,
     "npx",
     "#!/bin/sh",
     'if [ "$1 $2" != "-y @modelcontextprotocol/server-filesystem" ]; then exit 127; fi',
     "shift 2",
-    `export DENO_DIR='${cache}'`,
     `exec ${quoted(server)} "$@"`,
   );
-  await write(
-    standIns.first,
-    "deno",
-    "#!/bin/sh",
-    `export DENO_DIR='${cache}'`,
-    `exec '${Deno.execPath()}' "$@"`,
-  );
+  await Deno.symlink(Deno.execPath(), `${standIns.first}/deno`);
   await write(
     standIns.last,
     "nc",
@@ -272,16 +263,6 @@ async function makeStandIns(folder: string): Promise<StandIns> {
     'exec 3<> "/dev/tcp/$2/$3" && echo "Connection to $2 $3 port [tcp/*] succeeded!"',
   );
   await write(standIns.last, "sudo", "#!/bin/sh", 'exec "$@"');
-  // Where nothing can be installed, for want of a network, Talos runs from this checkout.
-  for (const [name, command] of [["talos", TALOS], ["talos-server", TALOS_SERVER]] as const) {
-    await write(
-      standIns.last,
-      name,
-      "#!/bin/sh",
-      `export DENO_DIR='${cache}'`,
-      `exec ${quoted(command)} "$@"`,
-    );
-  }
   return standIns;
 }
 

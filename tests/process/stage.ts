@@ -289,7 +289,7 @@ export class Stage implements AsyncDisposable {
       paths: this.#paths(name),
       registry: this.#placeholders.fill("127.0.0.1:<REGISTRY-PORT>"),
       service,
-      address: this.#placeholders.fill(address),
+      addresses: [this.#placeholders.fill(address)],
       at: Date.now() - hours * 3_600_000,
     });
   }
