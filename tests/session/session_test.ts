@@ -489,7 +489,8 @@ Deno.test("tryReceive() leaves a message to the receive() that waits for it", as
 });
 
 Deno.test("trySend() sends nothing where send() would wait, and nothing once the session is closed", async () => {
-  const { channel, session } = await rawHost();
+  const clock = new FakeClock();
+  const { channel, session } = await rawHost({ clock });
   const large = new Uint8Array(10_000);
   assert.equal(session.trySend(large), false); // not granted yet
   const waiting = session.send(large);
@@ -498,8 +499,10 @@ Deno.test("trySend() sends nothing where send() would wait, and nothing once the
   await waiting;
   assert.throws(() => session.trySend(new Uint8Array(10_001)), { code: "message_too_large" });
   assert.equal(session.trySend(utf8("x")), true);
-  const closing = session.close(NORMAL_CLOSE, 0);
+  const closing = session.close();
   assert.equal(session.trySend(utf8("late")), false);
+  session.abort(new SessionError("closed", "enough"));
+  await clock.advance(1);
   await closing;
   assert.equal(session.trySend(utf8("later")), false);
   assert.equal(session.counts.messagesSent, 2);
