@@ -68,6 +68,13 @@ Deno.test("findPeer() refuses to choose when two processes serve", async () => {
   );
 });
 
+Deno.test("findPeer() refuses to choose as well when one of two processes published a while before", async () => {
+  await using stage = await scene();
+  const notes = { service: NOTES, instance: ANOTHER_PROCESS, issuedAt: NOW - 600_000 };
+  knows(stage.registry, [endpointRecord(), endpointRecord(notes)]);
+  await failure(find(stage), "unknown_service");
+});
+
 Deno.test("findPeer() leaves a process aside when its record had expired before the peer's newest", async () => {
   await using stage = await scene();
   const dead = { service: NOTES, instance: ANOTHER_PROCESS, issuedAt: NOW - 600_001 };

@@ -237,6 +237,28 @@ Deno.test("Publisher connects again with growing pauses when the registry is gon
   ]);
 });
 
+Deno.test("Publisher begins with short pauses again, and says so again, when the registry was back in between", async () => {
+  await using stage = await scene();
+  const { registry, clock, lines } = stage;
+  await using publishing = publisher(stage, { random: halves(stage) });
+  await publishing.published;
+  for (let outage = 0; outage < 2; outage++) {
+    lines.length = 0;
+    registry.isDown = true;
+    await registry.dropAll();
+    await clock.advance(60_000);
+    registry.isDown = false;
+    await clock.advance(15_000);
+    assert.equal(publishing.state.state, "published");
+    assert.equal(lines.length, 2, lines.join("\n")); // lost, and registered
+  }
+  await registry.dropAll();
+  await clock.advance(249);
+  assert.equal(publishing.state.state, "connecting");
+  await clock.advance(1);
+  assert.equal(publishing.state.state, "published");
+});
+
 /** Randomness whose single bytes are 128, so that pauses have their middle length. */
 function halves({ options }: Scene): (length: number) => Uint8Array<ArrayBuffer> {
   return (length) => length === 1 ? Uint8Array.of(128) : options.random(length);

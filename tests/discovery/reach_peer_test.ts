@@ -122,6 +122,17 @@ Deno.test("reachPeer() tries where the peer was last seen when the registry is d
   made.channel.close();
 });
 
+Deno.test("reachPeer() tries where the peer was last seen when the registry has no room", async () => {
+  await using stage = await scene();
+  knows(stage.registry, [endpointRecord()]);
+  await find(stage);
+  stage.registry.answer = () => ({ refusal: { code: "quota", reason: "too many requests" } });
+  const made = connection();
+  const { reached } = reach(stage, { "192.0.2.1": () => Promise.resolve(made) });
+  assert.equal(await reached, made);
+  made.channel.close();
+});
+
 Deno.test("reachPeer() says both when the registry is down and the peer is not where it was", async () => {
   await using stage = await scene();
   knows(stage.registry, [endpointRecord()]);

@@ -3,6 +3,7 @@ import { DiscoveryError } from "../../lib/discovery/errors.ts";
 import { connectToRegistry } from "../../lib/discovery/registry_connection.ts";
 import { forgetKey, pinKey, pinnedKey } from "../../lib/discovery/registry_keys.ts";
 import { SessionError } from "../../lib/session/errors.ts";
+import { TransportError } from "../../lib/transport/errors.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import { seededIdentity } from "../../scripts/seeded_identity.ts";
 import { MALLORY } from "../session/peers.ts";
@@ -97,6 +98,41 @@ Deno.test("connectToRegistry() says that it cannot be reached when nothing liste
     error.hints[0],
     "on the registry's machine, see whether it runs: talos-server --port 8765",
   );
+});
+
+Deno.test("connectToRegistry() gives up after 10 s when there is no way to the registry", async () => {
+  await using stage = await scene();
+  const connect: Scene["options"]["connect"] = ({ host }, signal) =>
+    new Promise((_, reject) =>
+      signal.addEventListener(
+        "abort",
+        () => reject(new TransportError("unreachable", `Cannot connect to ${host}: no answer`)),
+      )
+    );
+  const lost = failure(meet(stage, { connect }), "registry_unreachable");
+  await stage.clock.advance(9_999);
+  assert.equal(stage.clock.timers, 1);
+  await stage.clock.advance(1);
+  assert.equal((await lost).message, "Cannot reach the registry registry.test:8765: no answer");
+});
+
+Deno.test("connectToRegistry() believes the address when another key is pinned, and leaves that pinned", async () => {
+  await using stage = await scene();
+  pinKey(stage.database, ADDRESS, OLD, 1);
+  const id = stage.registry.identity.peerId;
+  assert.equal(await meet(stage, { address: { ...ADDRESS, id } }), id);
+  assert.equal(pinnedKey(stage.database, ADDRESS), OLD);
+});
+
+Deno.test("connectToRegistry() refuses when another process pinned another key meanwhile", async () => {
+  await using stage = await scene();
+  let connects = 0;
+  const connect: Scene["options"]["connect"] = () => {
+    if (++connects === 2) pinKey(stage.database, ADDRESS, OLD, 1);
+    return stage.registry.connect();
+  };
+  await failure(meet(stage, { connect }), "registry_key_changed");
+  assert.equal(pinnedKey(stage.database, ADDRESS), OLD);
 });
 
 Deno.test("connectToRegistry() gives up after 10 s when the registry says nothing", async () => {

@@ -98,6 +98,10 @@ Deno.test("resolvePeer() finds a contact when its name or the beginning of its P
   assert.equal(resolve(database, "Zoe\u0308"), CAROL); // the same name, typed another way
   assert.equal(resolve(database, BOB.slice(0, 12)), BOB);
   assert.equal(resolve(database, BOB.slice(0, 47)), BOB);
+  assert.equal(
+    await codeOf(() => resolve(database, `z6Mk${BOB.slice(20, 32)}`)), // from its middle
+    "contact_unknown",
+  );
   assert.equal(await codeOf(() => resolve(database, "Bob")), "contact_unknown");
   assert.equal(await codeOf(() => resolve(database, OTHER.slice(0, 12))), "contact_unknown");
 });

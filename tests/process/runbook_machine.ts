@@ -12,6 +12,9 @@ import { ROOT } from "../../scripts/source_files.ts";
 /** How long a command may take before the test gives up. */
 const DEADLINE_MS = 60_000;
 
+/** The file in a user's directory for which the stand-in of `sleep` waits. */
+export const ANSWERED = ".answered";
+
 /** What a command printed, both streams together, and how it ended. */
 export interface Ended {
   readonly code: number;
@@ -64,10 +67,20 @@ export class Machine implements AsyncDisposable {
     return { command, args: [...before, ...argv], env: this.#env };
   }
 
-  /** Runs what is typed to its end. */
-  async run(typed: string): Promise<Ended> {
+  /**
+   * Runs what is typed to its end. A `sleep` in it ends once `isAnswered` says so of what was printed: this
+   * machine may be too busy for two seconds to be enough.
+   */
+  async run(typed: string, isAnswered: (printed: string) => boolean): Promise<Ended> {
     const { command, args, env } = this.program(["bash", "-c", typed]);
-    return await new Typed(command, args, env, this.home).ended();
+    const answered = `${this.home}/${ANSWERED}`;
+    await Deno.remove(answered).catch(() => {}); // nothing slept before
+    const process = new Typed(command, args, env, this.home);
+    if (/\bsleep\b/.test(typed)) {
+      await process.until(isAnswered);
+      await Deno.writeTextFile(answered, "");
+    }
+    return await process.ended();
   }
 
   /** Runs what is typed in a checkout to its end, where there is a network. */

@@ -8,7 +8,7 @@ import { createNetwork, type Network, whyNoNamespaces } from "../../scripts/netw
 import { ROOT } from "../../scripts/source_files.ts";
 import { whyNoTcpdump } from "../../scripts/wire_recorder.ts";
 import { type Block, type Command, Known, parseRunbook } from "./runbook.ts";
-import { Machine, type StandIns } from "./runbook_machine.ts";
+import { ANSWERED, Machine, type StandIns } from "./runbook_machine.ts";
 
 const DOCUMENT = new URL("docs/RUNBOOK.md", ROOT);
 const BLOCKS = parseRunbook(await Deno.readTextFile(DOCUMENT));
@@ -162,12 +162,14 @@ class RunbookStage implements AsyncDisposable {
       return;
     }
     const here = this.#substituted(typed);
+    const lines = expected.map((text) => this.#standing(text));
+    const isAnswered = (printed: string) => this.#known.missing(lines, printed).length === 0;
     const { code, printed } = where === "checkout"
       ? await machine.runInCheckout(here)
-      : await machine.run(here);
+      : await machine.run(here, isAnswered);
     const story = `in the block of line ${line}, ${name}$ ${here}\n${printed}`;
     assert.equal(code, 0, story);
-    const missing = this.#known.missing(expected.map((text) => this.#standing(text)), printed);
+    const missing = this.#known.missing(lines, printed);
     assert.deepEqual(missing, [], story);
     for (const [background, text] of READY) {
       const file = background.exec(here)?.[1];
@@ -256,6 +258,12 @@ async function makeStandIns(folder: string): Promise<StandIns> {
     `exec ${quoted(server)} "$@"`,
   );
   await Deno.symlink(Deno.execPath(), `${standIns.first}/deno`);
+  await write(
+    standIns.first,
+    "sleep",
+    "#!/bin/bash",
+    `while [ ! -e "$HOME/${ANSWERED}" ]; do read -rt 0.05 <> <(:); done`,
+  );
   await write(
     standIns.last,
     "nc",

@@ -53,7 +53,7 @@ async function allPeers(client: RegistryClient): Promise<{ listed: ListedPeer[];
   do {
     const page = await client.list(MAX_LIST_PAGE, after);
     listed.push(...page.peers);
-    after = page.next;
+    after = page.peers.length === 0 ? undefined : page.next; // an empty page leads nowhere
   } while (after !== undefined && listed.length < MAX_LISTED);
   return { listed, more: after !== undefined };
 }
