@@ -1,10 +1,11 @@
 /**
  * The record channel: frames over a transport, sealed.
  *
- *     u16 length ‖ ciphertext        one frame each, ChaCha20-Poly1305, 64-bit counter nonce
+ *     u16 length ‖ ciphertext        one frame or a BUNDLE each, ChaCha20-Poly1305, 64-bit counter nonce
  *
- * Frames are sealed the moment they are enqueued, so the order of nonces is the order of the calls.
- * What is enqueued while a write is under way leaves in the next write as one piece. After 2^20 records
+ * Frames leave in the order in which they are enqueued. What is enqueued in one turn, or while a write is
+ * under way, leaves in one write, and its short frames share records, because sealing costs more than they
+ * do. The first record has one frame: what asks for something is judged by itself. After 2^20 records
  * the sender says REKEY as its last record under the old key; the nonce goes on. Reading hands out
  * every frame that is already here without waiting. Any record that does not decrypt ends the channel.
  * When a write fails, reading goes on to the end of the stream before it reports that: what the other
@@ -22,7 +23,16 @@ import type { CipherState } from "../noise/cipher_state.ts";
 import { NoiseError } from "../noise/errors.ts";
 import { TransportError } from "../transport/errors.ts";
 import type { Transport } from "../transport/transport.ts";
-import { encodeRekey, FrameType, RECORD_TAG_BYTES } from "../wire/frames.ts";
+import { WireError } from "../wire/errors.ts";
+import {
+  BUNDLE_HEADER_BYTES,
+  BundleReader,
+  encodeRekey,
+  FrameType,
+  MAX_FRAME_BYTES,
+  RECORD_TAG_BYTES,
+} from "../wire/frames.ts";
+
 import { SessionError } from "./errors.ts";
 
 const LENGTH_BYTES = 2;
@@ -36,8 +46,11 @@ const READ_BUFFER_BYTES = 4 * (LENGTH_BYTES + MAX_RECORD_BYTES);
 /** What a write buffer begins with; it grows to what one write needs and is used again. */
 const WRITE_BUFFER_BYTES = 4 * 1024;
 
-/** Up to this size, copying a frame's parts together beats sealing them one by one. */
+/** Frames up to this size share records: copying them together beats sealing them one by one. */
 const SHORT_FRAME_BYTES = 2 * 1024;
+
+/** The longest record of several frames: long enough that sealing it costs little per frame. */
+const MAX_BUNDLE_BYTES = 16 * 1024;
 
 /** Sealed and unsent bytes at which a peer that does not read counts as dead. */
 const MAX_UNREAD_BYTES = 8 * MAX_QUEUED_AHEAD_BYTES;
@@ -72,6 +85,14 @@ export class RecordChannel implements Disposable {
   #readBytes: number;
   #trimming = false;
 
+  /** Short frames that wait to be sealed: a BUNDLE, or what its only frame stands in. */
+  #bundle: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
+  #bundleBytes = 0;
+  #bundled = 0;
+  #isFirstRecord = true;
+  /** The frames of the record that was opened last, as far as they were not handed out. */
+  readonly #frames = new BundleReader();
+
   #outgoing: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
   #spare: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
   #outgoingBytes = 0;
@@ -97,9 +118,9 @@ export class RecordChannel implements Disposable {
     this.#end = this.#readBytes = ahead.length;
   }
 
-  /** Bytes sealed and not yet taken by the transport. */
+  /** Bytes on their way that the transport has not taken yet. */
   get queuedBytes(): number {
-    return this.#outgoingBytes + this.#writingBytes;
+    return this.#bundleBytes + this.#outgoingBytes + this.#writingBytes;
   }
 
   /** Whether a bulk frame may be enqueued without delaying control frames too much. */
@@ -123,8 +144,9 @@ export class RecordChannel implements Disposable {
   }
 
   /**
-   * Seals a frame, given as consecutive parts, and sees to it that it is written soon. Does not wait.
-   * When the channel can write no more it does nothing.
+   * Takes a frame, given as consecutive parts that must not change until {@link whenWritten} or
+   * {@link flush} says that it was written, and sees to it that this is soon. Does not wait. When the
+   * channel can write no more it does nothing. Throws RangeError for a frame that fits into no record.
    */
   enqueue(...parts: readonly Bytes[]): void {
     if (!this.#writable) return;
@@ -134,55 +156,81 @@ export class RecordChannel implements Disposable {
       );
       return;
     }
-    this.#seal(parts);
-    if (++this.#sentUnderKey >= this.#recordsPerKey) {
-      this.#seal([encodeRekey()]);
-      this.#keys.send.rekey();
-      this.#sentUnderKey = 0;
+    let length = 0;
+    for (const part of parts) length += part.length;
+    if (length > MAX_FRAME_BYTES) {
+      throw new RangeError(
+        `Cannot seal frame: it has ${length} bytes, a record holds ${MAX_FRAME_BYTES}`,
+      );
+    }
+    if (length > SHORT_FRAME_BYTES) {
+      this.#sealBundle();
+      this.#seal(parts, length);
+    } else {
+      this.#addToBundle(parts, length);
     }
     this.#writing ??= this.#writeAll();
   }
 
-  #seal(parts: readonly Bytes[]): void {
-    let length = 0;
-    for (const part of parts) length += part.length;
-    const sealedLength = length + RECORD_TAG_BYTES;
-    if (sealedLength > MAX_RECORD_BYTES) {
-      throw new RangeError(
-        `Cannot seal frame: record is ${sealedLength} bytes, limit is ${MAX_RECORD_BYTES}`,
-      );
+  #addToBundle(parts: readonly Bytes[], length: number): void {
+    const needed = BUNDLE_HEADER_BYTES + length;
+    if (this.#bundleBytes + needed > MAX_BUNDLE_BYTES) this.#sealBundle();
+    if (this.#bundled === 0) this.#bundleBytes = 1;
+    const end = this.#bundleBytes + needed;
+    if (end > this.#bundle.length) this.#bundle = grown(this.#bundle, this.#bundleBytes, end);
+    let at = this.#bundleBytes;
+    this.#bundle[at++] = length >>> 8;
+    this.#bundle[at++] = length;
+    for (const part of parts) {
+      this.#bundle.set(part, at);
+      at += part.length;
     }
+    this.#bundleBytes = end;
+    this.#bundled++;
+    if (this.#isFirstRecord) this.#sealBundle();
+  }
+
+  /** Seals the short frames that wait: one as it is, several as a BUNDLE. */
+  #sealBundle(): void {
+    if (this.#bundled === 0) return;
+    const start = this.#bundled === 1 ? 1 + BUNDLE_HEADER_BYTES : 0;
+    this.#bundle[0] = FrameType.bundle;
+    const record = this.#bundle.subarray(start, this.#bundleBytes);
+    this.#bundleBytes = 0;
+    this.#bundled = 0;
+    this.#seal([record], record.length);
+  }
+
+  #seal(parts: readonly Bytes[], length: number): void {
+    this.#sealRecord(parts, length);
+    this.#isFirstRecord = false;
+    if (++this.#sentUnderKey < this.#recordsPerKey) return;
+    const rekey = encodeRekey();
+    this.#sealRecord([rekey], rekey.length);
+    this.#keys.send.rekey();
+    this.#sentUnderKey = 0;
+  }
+
+  #sealRecord(parts: readonly Bytes[], length: number): void {
+    const sealedLength = length + RECORD_TAG_BYTES;
     const at = this.#outgoingBytes + LENGTH_BYTES;
     const end = at + sealedLength;
-    if (end > this.#outgoing.length) this.#grow(end);
+    if (end > this.#outgoing.length) {
+      this.#outgoing = grown(this.#outgoing, this.#outgoingBytes, end);
+    }
     this.#outgoing[at - 2] = sealedLength >>> 8;
     this.#outgoing[at - 1] = sealedLength;
-    const sealing = length <= SHORT_FRAME_BYTES ? [this.#together(parts, at, length)] : parts;
-    this.#keys.send.encryptInto(EMPTY, sealing, this.#outgoing, at);
+    this.#keys.send.encryptInto(EMPTY, parts, this.#outgoing, at);
     this.#outgoingBytes = end;
-  }
-
-  /** Copies `parts` to where their ciphertext will be. */
-  #together(parts: readonly Bytes[], at: number, length: number): Bytes {
-    let to = at;
-    for (const part of parts) {
-      this.#outgoing.set(part, to);
-      to += part.length;
-    }
-    return this.#outgoing.subarray(at, at + length);
-  }
-
-  #grow(needed: number): void {
-    const larger = new Uint8Array(Math.max(needed, 2 * this.#outgoing.length));
-    larger.set(this.#outgoing.subarray(0, this.#outgoingBytes));
-    this.#outgoing = larger;
   }
 
   /** Writes until nothing is left. Begins a microtask later, so that one turn's frames share a write. */
   async #writeAll(): Promise<void> {
     await undefined;
     try {
-      while (this.#outgoingBytes > 0 && !this.#closed) {
+      for (;;) {
+        this.#sealBundle();
+        if (this.#outgoingBytes === 0 || this.#closed) break;
         const batch = this.#outgoing;
         this.#writingBytes = this.#outgoingBytes;
         this.#outgoing = this.#spare;
@@ -212,18 +260,37 @@ export class RecordChannel implements Disposable {
   nextFrame(maxRecordBytes = MAX_RECORD_BYTES): Bytes | null {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
+      if (this.#frames.hasMore && !this.#closed) return this.#unbundle(() => this.#frames.next());
       const record = this.#closed ? null : this.#nextRecord(maxRecordBytes);
       if (record === null) return null;
       const frame = this.#open(record);
-      if (frame[0] !== FrameType.rekey) {
-        if (++this.#receivedUnderKey > this.#recordsPerKey) {
-          throw this.#fail(unreadable("the sender did not rekey in time"));
-        }
-        return frame;
+      if (frame[0] === FrameType.rekey) {
+        this.#rekeyed(frame);
+        continue;
       }
-      if (frame.length !== 1) throw this.#fail(unreadable("REKEY is longer than its type"));
-      this.#keys.receive.rekey();
-      this.#receivedUnderKey = 0;
+      if (++this.#receivedUnderKey > this.#recordsPerKey) {
+        throw this.#fail(unreadable("the sender did not rekey in time"));
+      }
+      return frame[0] === FrameType.bundle ? this.#unbundle(() => this.#frames.open(frame)) : frame;
+    }
+  }
+
+  /** Takes a REKEY, which has its one place: a flood of them would cost us more than who sends it. */
+  #rekeyed({ length }: Bytes): void {
+    if (length !== 1) throw this.#fail(unreadable("REKEY is longer than its type"));
+    if (this.#receivedUnderKey !== this.#recordsPerKey) {
+      throw this.#fail(unreadable(`REKEY came after ${this.#receivedUnderKey} records`));
+    }
+    this.#keys.receive.rekey();
+    this.#receivedUnderKey = 0;
+  }
+
+  #unbundle<Frame extends Bytes | null>(read: () => Frame): Frame {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      throw this.#fail(unreadable("its frames do not fill it", error));
     }
   }
 
@@ -302,6 +369,7 @@ export class RecordChannel implements Disposable {
     if (this.#outgoing.length > WRITE_BUFFER_BYTES) {
       this.#outgoing = new Uint8Array(WRITE_BUFFER_BYTES);
     }
+    if (this.#bundle.length > WRITE_BUFFER_BYTES) this.#bundle = new Uint8Array(WRITE_BUFFER_BYTES);
     if (this.#spare.length > WRITE_BUFFER_BYTES) this.#spare = new Uint8Array(WRITE_BUFFER_BYTES);
   }
 
@@ -359,6 +427,13 @@ export class RecordChannel implements Disposable {
     this.#transport.close();
     return this.#failure;
   }
+}
+
+/** Returns a larger buffer with the first `kept` bytes of `buffer` and room for `needed` in all. */
+function grown(buffer: Bytes, kept: number, needed: number): Bytes {
+  const larger = new Uint8Array(Math.max(needed, 2 * buffer.length));
+  larger.set(buffer.subarray(0, kept));
+  return larger;
 }
 
 function unreadable(state: string, cause?: unknown): SessionError {

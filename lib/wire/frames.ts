@@ -1,5 +1,5 @@
 /**
- * Frames: what a record carries, one frame each. This file owns every frame number and its layout.
+ * Frames: what a record carries, one frame each, or several in a BUNDLE. This file owns every frame number and its layout.
  *
  *     OPEN    01 ‖ MsgPack {id, service, max_message, salt}     initiator, first record
  *     OPENED  02 ‖ MsgPack {instance, service, max_message}
@@ -11,13 +11,14 @@
  *     ACK     11 ‖ u64 ack ‖ u32 credit
  *     PING    12 ‖ u32 token
  *     PONG    13 ‖ u32 token
+ *     BUNDLE  1e ‖ (u16 length ‖ frame)…                        several short frames in one record
  *     REKEY   1f
  *
  * 0x20–0x2f belong to the registry. No number is retired so far; a retired one stays listed.
  * Integers are big-endian; a u64 beyond 2^53 − 1 is refused, so that all are exact JavaScript numbers.
  */
 
-import type { Bytes } from "../bytes.ts";
+import { type Bytes, EMPTY } from "../bytes.ts";
 import { MAX_CONTROL_BODY_BYTES, MAX_RECORD_BYTES } from "../limits.ts";
 import { WireError } from "./errors.ts";
 
@@ -33,6 +34,7 @@ export const FrameType = {
   ack: 0x11,
   ping: 0x12,
   pong: 0x13,
+  bundle: 0x1e,
   rekey: 0x1f,
 } as const;
 
@@ -42,8 +44,14 @@ export type ControlFrameName = "open" | "opened" | "refused" | "resume" | "resum
 /** DATA flag: more fragments of this message follow. */
 export const DATA_FLAG_MORE = 0x01;
 
+/** The size of what stands in front of each frame in a BUNDLE: its length. */
+export const BUNDLE_HEADER_BYTES = 2;
+
 /** What a record adds to its frame: the authentication tag. */
 export const RECORD_TAG_BYTES = 16;
+
+/** The size of what names one run of a process, wherever that goes over the wire: random bytes. */
+export const INSTANCE_BYTES = 16;
 
 /** The longest frame: what fits in a record. */
 export const MAX_FRAME_BYTES = MAX_RECORD_BYTES - RECORD_TAG_BYTES;
@@ -127,6 +135,52 @@ export function encodeControl(name: ControlFrameName, body: Bytes): Bytes {
   frame[0] = FrameType[name];
   frame.set(body, 1);
   return frame;
+}
+
+/**
+ * Reads the frames of BUNDLEs, one after the other: no list is made of them. A frame is a copy, so that
+ * one that is kept does not keep all the others.
+ */
+export class BundleReader {
+  #bundle: Bytes = EMPTY;
+  #at = 0;
+
+  /** Whether bytes are left to read. */
+  get hasMore(): boolean {
+    return this.#at < this.#bundle.length;
+  }
+
+  /**
+   * Begins to read `bundle`, a BUNDLE frame, and returns its first frame. Throws as {@link next} does, and
+   * WireError for a BUNDLE without frames: nothing may come that says nothing.
+   */
+  open(bundle: Bytes): Bytes {
+    this.#bundle = bundle;
+    this.#at = 1;
+    const first = this.next();
+    if (first === null) throw new WireError("frame_invalid", "Cannot decode BUNDLE frame: empty");
+    return first;
+  }
+
+  /**
+   * Returns the next frame, or null when there is none. Throws WireError where a length does not fit, for
+   * an empty frame, and for a BUNDLE or REKEY in a BUNDLE.
+   */
+  next(): Bytes | null {
+    if (!this.hasMore) return null;
+    const start = this.#at + BUNDLE_HEADER_BYTES;
+    const length = (this.#bundle[this.#at]! << 8) | this.#bundle[this.#at + 1]!;
+    const type = this.#bundle[start];
+    this.#at = start + length;
+    const inside = length > 0 && this.#at <= this.#bundle.length;
+    if (!inside || type === FrameType.bundle || type === FrameType.rekey) {
+      this.#bundle = EMPTY;
+      throw new WireError("frame_invalid", "Cannot decode BUNDLE frame: a frame in it is none");
+    }
+    const frame = this.#bundle.slice(start, this.#at);
+    if (!this.hasMore) this.#bundle = EMPTY;
+    return frame;
+  }
 }
 
 /** Reads one frame. Throws WireError for an unknown type, a wrong length or an inexact integer. */

@@ -27,7 +27,12 @@ export const records: FuzzTarget = {
   name: "records",
   errors: [SessionError],
   async corpus() {
-    return [await stream(FRAMES), await stream(FRAMES.slice(0, 1)), await stream([])];
+    return [
+      await stream(FRAMES, "one by one"),
+      await stream(FRAMES, "together"),
+      await stream(FRAMES.slice(0, 1), "together"),
+      await stream([], "together"),
+    ];
   },
   async run(input) {
     const transport = new ScriptedTransport(input);
@@ -42,11 +47,17 @@ export const records: FuzzTarget = {
   },
 };
 
-/** Returns what a channel writes for `frames`. */
-async function stream(frames: readonly Bytes[]): Promise<Bytes> {
+/** Returns what a channel writes for `frames`, a record for each or as few as it can. */
+async function stream(
+  frames: readonly Bytes[],
+  how: "one by one" | "together",
+): Promise<Bytes> {
   const transport = new ScriptedTransport(EMPTY);
   using channel = new RecordChannel(transport, keys(), { recordsPerKey: RECORDS_PER_KEY });
-  for (const frame of frames) channel.enqueue(frame);
+  for (const frame of frames) {
+    channel.enqueue(frame);
+    if (how === "one by one") await channel.flush();
+  }
   await channel.flush();
   return transport.written;
 }

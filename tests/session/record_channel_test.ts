@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { type Bytes, concat, EMPTY, hex } from "../../lib/bytes.ts";
+import { type Bytes, concat, EMPTY, fromHex, hex } from "../../lib/bytes.ts";
 import { CipherState } from "../../lib/noise/cipher_state.ts";
 import { TALOS_SUITE } from "../../lib/noise/suite.ts";
 import { RecordChannel } from "../../lib/session/record_channel.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import { connectTcp, listenTcp } from "../../lib/transport/tcp.ts";
-import { encodeRekey, MAX_FRAME_BYTES } from "../../lib/wire/frames.ts";
+import { encodeRekey, FrameType, MAX_FRAME_BYTES } from "../../lib/wire/frames.ts";
 import { SeededRandom } from "../../scripts/seeded_random.ts";
 import { FaultyTransport, ScriptedTransport } from "../transport/faulty.ts";
 import { turn } from "./fake_clock.ts";
@@ -18,10 +18,21 @@ function frame(fill: number, length = 100): Bytes {
   return new Uint8Array(length).fill(fill);
 }
 
-/** Returns the bytes that a channel writes for `frames`. */
+/** Returns the bytes that a channel writes for `frames`, a record for each. */
 async function sealed(frames: readonly Bytes[], recordsPerKey = 1000): Promise<Bytes> {
   const transport = new ScriptedTransport(new Uint8Array(0));
   const [channel] = channelsOver([transport, transport], [{ recordsPerKey }, {}]);
+  for (const each of frames) {
+    channel.enqueue(each);
+    await channel.flush();
+  }
+  return transport.written;
+}
+
+/** Returns the bytes that a channel writes for `frames`, which are enqueued in one turn. */
+async function sealedTogether(frames: readonly Bytes[]): Promise<Bytes> {
+  const transport = new ScriptedTransport(new Uint8Array(0));
+  const [channel] = channelsOver([transport, transport]);
   for (const each of frames) channel.enqueue(each);
   await channel.flush();
   return transport.written;
@@ -317,17 +328,57 @@ Deno.test("a REKEY with anything behind it is refused", async () => {
   assert.throws(() => channel.nextFrame(), { message: /REKEY is longer than its type/ });
 });
 
-Deno.test("a flood of REKEY records is read without end of the stack", async () => {
+Deno.test("a REKEY is refused before its time, and so is a second one", async () => {
+  const early = reading(await sealed([frame(1), encodeRekey()]), 2);
+  await early.fill();
+  assert.ok(early.nextFrame() !== null);
+  assert.throws(() => early.nextFrame(), { message: /REKEY came after 1 records/ });
+
   const sender = new CipherState(TALOS_SUITE.cipher, new Uint8Array(32).fill(1));
   const records: Bytes[] = [];
-  for (let i = 0; i < 20_000; i++) {
-    records.push(Uint8Array.of(0, 17), sender.encryptWithAd(EMPTY, encodeRekey()));
-    sender.rekey();
+  for (const each of [frame(1, 1), encodeRekey(), encodeRekey()]) {
+    records.push(Uint8Array.of(0, 17), sender.encryptWithAd(EMPTY, each));
+    if (each[0] === FrameType.rekey) sender.rekey();
   }
-  const last = sender.encryptWithAd(EMPTY, frame(1, 1));
-  assert.deepEqual(await readAll(reading(concat(...records, Uint8Array.of(0, 17), last))), [
-    frame(1, 1),
-  ]);
+  const twice = reading(concat(...records), 1);
+  await twice.fill();
+  assert.ok(twice.nextFrame() !== null);
+  assert.throws(() => twice.nextFrame(), { message: /REKEY came after 0 records/ });
+});
+
+Deno.test("short frames of one turn share a record, behind a first one that stands alone", async () => {
+  const stream = await sealedTogether([frame(1, 40), frame(2, 10), frame(3, 20), frame(4, 3000)]);
+  // u16 length, frame, tag; then BUNDLE, two lengths, two frames; then the long one.
+  assert.equal(stream.length, (2 + 40 + 16) + (2 + 1 + 2 + 10 + 2 + 20 + 16) + (2 + 3000 + 16));
+  const channel = reading(stream);
+  assert.deepEqual(
+    (await readAll(channel)).map((each) => [each[0], each.length]),
+    [[1, 40], [2, 10], [3, 20], [4, 3000]],
+  );
+});
+
+Deno.test("a short frame that is alone in its turn stands in its record as it is", async () => {
+  assert.equal(hex(await sealed([frame(1, 40)])), hex(await sealedTogether([frame(1, 40)])));
+  assert.equal((await sealed([frame(1, 40), frame(2, 10)])).length, 58 + 28);
+});
+
+Deno.test("a BUNDLE is refused whose frames do not fill it or must stand alone", async () => {
+  for (
+    const [bundle, accepted] of [
+      ["1e", 0],
+      ["1e0001", 0],
+      ["1e00", 0],
+      ["1e0000", 0],
+      ["1e00021205" + "0003aabb", 1],
+      ["1e0001" + "1f", 0],
+      ["1e0004" + "1e000112", 0],
+    ] as const
+  ) {
+    const channel = reading(await sealed([frame(1, 40), fromHex(bundle)]));
+    await channel.fill();
+    for (let i = 0; i < 1 + accepted; i++) assert.ok(channel.nextFrame() !== null, bundle);
+    assert.throws(() => channel.nextFrame(), { message: /its frames do not fill it/ }, bundle);
+  }
 });
 
 Deno.test("a write that fails is reported once the stream has been read to its end", async () => {

@@ -28,6 +28,7 @@ Deno.test("the frame numbers are the published ones", () => {
     ack: 0x11,
     ping: 0x12,
     pong: 0x13,
+    bundle: 0x1e,
     rekey: 0x1f,
   });
 });
