@@ -6,10 +6,8 @@
 
 import { parseArgs } from "node:util";
 import { messageOf } from "../lib/errors.ts";
+import { DEFAULT_REGISTRY_PORT, MAX_PORT, parseListenPort } from "../lib/identity/host_port.ts";
 import { RegistryError } from "./errors.ts";
-
-/** The port of every registry unless told otherwise: `HOST` alone means it everywhere. */
-export const DEFAULT_PORT = 8765;
 
 /** Where `/healthz` and the like are answered unless told otherwise: on this machine alone. */
 export const DEFAULT_HTTP_HOST = "127.0.0.1";
@@ -21,7 +19,7 @@ The registry of Talos: where peers find each other. It keeps who is registered a
 services are, signed by themselves; it can neither read nor forge what they say to each other.
 
 Options:
-  --port N                the port to listen on; 0 for any (default: ${DEFAULT_PORT})
+  --port N                the port to listen on; 0 for any (default: ${DEFAULT_REGISTRY_PORT})
   --host ADDR             the address to listen on (default: all)
   --data-dir DIR          where its key and its database lie
                           (default: registry in $TALOS_HOME, else in ~/.talos)
@@ -61,8 +59,6 @@ export interface ServeOptions {
   readonly verbose: boolean;
 }
 
-const MAX_PORT = 65_535;
-
 /** Returns what the words ask for. Throws RegistryError "usage". */
 export function parseArguments(words: readonly string[]): Request {
   const { values } = parsed(words);
@@ -70,7 +66,7 @@ export function parseArguments(words: readonly string[]): Request {
   if (values.version === true) return { want: "version" };
   return {
     want: "serve",
-    port: parsePort("--port", values.port) ?? DEFAULT_PORT,
+    port: parsePort("--port", values.port) ?? DEFAULT_REGISTRY_PORT,
     host: nonEmpty("--host", values.host),
     dataDir: nonEmpty("--data-dir", values["data-dir"]),
     joinTokenFile: nonEmpty("--join-token-file", values["join-token-file"]),
@@ -107,8 +103,8 @@ function parsed(words: readonly string[]) {
 
 function parsePort(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
-  if (port > MAX_PORT) throw usage(`Cannot use ${option} ${text}: it is not 0 to ${MAX_PORT}`);
+  const port = parseListenPort(text);
+  if (port === null) throw usage(`Cannot use ${option} ${text}: it is not 0 to ${MAX_PORT}`);
   return port;
 }
 

@@ -4,20 +4,23 @@
  * HELLO comes first; it makes the connection that of (peer, instance). Requests are answered in order, one
  * at a time: a client that asks faster than it is answered waits in its own socket, and one that leaves
  * answers unread is dropped. A request that is refused or malformed is answered with the reason; what is no
- * request at all, and a registry that is told so, ends the connection with CLOSE. A PING counts as a request;
- * beyond the quota it gets no PONG. After some hundred frames others have their turn. Nothing about the caller
- * is stored or reported before its first record has decrypted.
+ * request at all, and a registry that is told so, ends the connection with CLOSE. A PING, and a PONG that nobody
+ * asked for, count as requests; beyond the quota a PING gets no PONG. After some hundred frames of all clients
+ * everything else has its turn. Nothing about the caller is stored or reported before its first record has
+ * decrypted.
  */
 
 import { type Bytes, hex } from "../lib/bytes.ts";
 import { type Clock, within } from "../lib/clock.ts";
 import { messageOf, TalosError } from "../lib/errors.ts";
+import type { ServiceName } from "../lib/identity/names.ts";
 import type { PeerId } from "../lib/identity/peer_id.ts";
 import { MAX_REGISTRY_BODY_BYTES } from "../lib/limits.ts";
 import type { Log } from "../lib/log.ts";
 import { encodeReason, type ReasonBody } from "../lib/session/bodies.ts";
 import type { Connection } from "../lib/session/connection.ts";
 import { WireError } from "../lib/wire/errors.ts";
+import { encodeInvitation, type Invitation } from "../lib/wire/circuit.ts";
 import { encodePing, RECORD_TAG_BYTES } from "../lib/wire/frames.ts";
 import type { MsgPackInput } from "../lib/wire/msgpack.ts";
 import { decodeRegistryFrame, encodeRegistryFrame } from "../lib/wire/registry_frames.ts";
@@ -31,12 +34,12 @@ import {
   type RegistryRequest,
   requestIdOf,
 } from "../lib/wire/registry_messages.ts";
-import { type Caller, type Directory, requireQuota } from "./directory.ts";
+import { type Caller, checkedService, type Directory, requireQuota } from "./directory.ts";
 import { RequestRefused } from "./errors.ts";
 import type { JoinToken } from "./join_token.ts";
 import {
+  ENTRIES_PER_FRAME,
   FAREWELL_MS,
-  FRAMES_PER_TURN,
   MAX_FIRST_RECORD_BYTES,
   MAX_REFUSED_IN_A_ROW,
   READ_PATIENCE_MS,
@@ -44,6 +47,9 @@ import {
 import type { ObservedAddress } from "./observed_address.ts";
 import type { Client, Presence } from "./presence.ts";
 import type { Quotas } from "./quotas.ts";
+import type { Relay } from "./relay.ts";
+import type { RequestKind, RequestOutcome } from "./registry_metrics.ts";
+import type { Turns } from "./turns.ts";
 
 /** The longest record of a client that has said hello: the longest body, its frame's type and the tag. */
 const MAX_REQUEST_RECORD_BYTES = MAX_REGISTRY_BODY_BYTES + 1 + RECORD_TAG_BYTES;
@@ -56,8 +62,12 @@ export interface ControlOptions {
   readonly directory: Directory;
   /** Where the connection enters with HELLO. */
   readonly presence: Presence;
+  /** Opens circuits. */
+  readonly relay: Relay;
   /** Bounds how often it may ask. */
   readonly quotas: Quotas;
+  /** Bounds how much is taken at a stretch, of all connections together. */
+  readonly turns: Turns;
   /** Makes the registry private. */
   readonly joinToken: JoinToken | null;
   /** Time. */
@@ -65,7 +75,7 @@ export interface ControlOptions {
   /** Where failures and new peers are reported. */
   readonly log: Log;
   /** Learns how each request ended: `ok`, or the code of its refusal. */
-  readonly counted: (op: RegistryRequest["op"] | "unknown", outcome: string) => void;
+  readonly counted: (op: RequestKind, outcome: RequestOutcome) => void;
   /** Called once, when the client has been let in. */
   readonly greeted: () => void;
 }
@@ -79,13 +89,13 @@ export class ControlConnection implements Client {
   readonly #connection: Connection;
   readonly #observed: ObservedAddress;
   readonly #options: ControlOptions;
-  readonly #services = new Set<string>();
+  /** What it serves, and when it published that last, in monotonic milliseconds. */
+  readonly #services = new Map<ServiceName, number>();
   readonly #ended = Promise.withResolvers<void>();
   #instance: string | null = null;
   #heardAt: number;
   #pingedAt: number | null = null;
   #refusedInARow = 0;
-  #framesThisTurn = 0;
   /** No request is taken any more. */
   #ending = false;
   readonly #stopped = Promise.withResolvers<void>();
@@ -108,6 +118,25 @@ export class ControlConnection implements Client {
   /** Whether it has published a service and not withdrawn it. */
   get isServing(): boolean {
     return this.#services.size > 0;
+  }
+
+  /** Whether it has published this service and not withdrawn it. */
+  serves(service: ServiceName): boolean {
+    return this.#services.has(service);
+  }
+
+  /** When it last published this service, or any, in monotonic milliseconds; null where it serves it no more. */
+  publishedAt(service?: ServiceName): number | null {
+    if (service !== undefined) return this.#services.get(service) ?? null;
+    return this.isServing ? Math.max(...this.#services.values()) : null;
+  }
+
+  /** Tells it that somebody calls. Returns false where it does not read what it is told. */
+  invite(invitation: Invitation): boolean {
+    const { channel } = this.#connection;
+    if (this.#ending || !channel.hasRoom) return false;
+    channel.enqueue(encodeRegistryFrame("event", encodeInvitation(invitation)));
+    return true;
   }
 
   /** When it was last heard of, in monotonic milliseconds. */
@@ -140,14 +169,6 @@ export class ControlConnection implements Client {
     this.#connection.channel.enqueue(encodePing("ping", 0));
   }
 
-  /** Sends an EVENT with this body. Returns false when the client does not read what it was sent. */
-  push(body: Bytes): boolean {
-    const { channel } = this.#connection;
-    if (this.#ending || !channel.hasRoom) return false;
-    channel.enqueue(encodeRegistryFrame("event", body));
-    return true;
-  }
-
   /** Ends the connection, with a reason. Resolves when it has ended, after a second at most. */
   async end(reason: ReasonBody): Promise<void> {
     this.#farewell(reason);
@@ -165,12 +186,12 @@ export class ControlConnection implements Client {
   /** Takes every frame that is here. Returns false when no more are wanted. */
   async #takeAll(): Promise<boolean> {
     for (let frame = this.#next(); frame !== null; frame = this.#next()) {
+      const wasAsked = this.#pingedAt !== null;
       this.#heardAt = this.#options.clock.monotonic();
       this.#pingedAt = null;
-      if (!await this.#take(frame)) return false;
-      if (++this.#framesThisTurn < FRAMES_PER_TURN) continue;
-      this.#framesThisTurn = 0;
-      await new Promise<void>((resolve) => void setImmediate(resolve));
+      if (!await this.#take(frame, wasAsked)) return false;
+      const turn = this.#options.turns.spend();
+      if (turn !== null) await turn;
     }
     return !this.#ending;
   }
@@ -183,16 +204,16 @@ export class ControlConnection implements Client {
     );
   }
 
-  /** Takes one frame. Returns false when it was the last. */
-  async #take(bytes: Bytes): Promise<boolean> {
+  /** Takes one frame; `wasAsked` tells whether a PONG was owed. Returns false when it was the last. */
+  async #take(bytes: Bytes, wasAsked: boolean): Promise<boolean> {
     const frame = decoded(bytes);
     switch (frame?.type) {
       case "request":
         return await this.#answer(frame.body);
       case "ping":
-        return await this.#pong(frame.token);
+        return await this.#answerPing(frame.token);
       case "pong":
-        return true;
+        return wasAsked || this.#takeQuota() || !this.#ending;
       case "close":
         return false;
       default:
@@ -201,19 +222,24 @@ export class ControlConnection implements Client {
     }
   }
 
-  async #pong(token: number): Promise<boolean> {
+  async #answerPing(token: number): Promise<boolean> {
+    if (!this.#takeQuota()) return !this.#ending;
+    this.#connection.channel.enqueue(encodePing("pong", token));
+    return await this.#readsAlong();
+  }
+
+  /** Counts a frame that is no request and has no answer. Returns whether it was within the quota. */
+  #takeQuota(): boolean {
     try {
       requireQuota(this.#options.quotas.request(this.peer, this.source));
+      this.#refusedInARow = 0;
+      return true;
     } catch (error) {
       const refusal = this.#refusalOf(error);
       this.#options.counted("unknown", refusal.code);
-      if (this.#mayGoOn(refusal)) return true;
-      this.#farewell(refusal);
+      if (!this.#mayGoOn(refusal)) this.#farewell(refusal);
       return false;
     }
-    this.#refusedInARow = 0;
-    this.#connection.channel.enqueue(encodePing("pong", token));
-    return await this.#readsAlong();
   }
 
   async #answer(body: Bytes): Promise<boolean> {
@@ -222,7 +248,7 @@ export class ControlConnection implements Client {
       this.#farewell(NO_REQUEST);
       return false;
     }
-    let op: RegistryRequest["op"] | "unknown" = "unknown";
+    let op: RequestKind = "unknown";
     try {
       requireQuota(this.#options.quotas.request(this.peer, this.source));
       const { request } = decodeRequest(body);
@@ -248,7 +274,7 @@ export class ControlConnection implements Client {
     if (this.#instance === null) {
       throw new RequestRefused("out_of_turn", "HELLO comes first");
     }
-    const { directory } = this.#options;
+    const { directory, quotas, turns, relay } = this.#options;
     switch (request.op) {
       case "register":
         return this.#register(request);
@@ -257,7 +283,17 @@ export class ControlConnection implements Client {
       case "lookup":
         return directory.lookup(request.peer, request.service).then(foundPeerFields);
       case "list":
+        requireQuota(quotas.list(this.source, request.limit));
+        void turns.spend(request.limit / ENTRIES_PER_FRAME); // waited for before the next frame
         return directory.list(request.after, request.limit).then(peerPageFields);
+      case "circuit": {
+        const service = request.service === undefined ? undefined : checkedService(request.service);
+        const { token, node } = relay.open(this.#caller, request.peer, service);
+        return { token, node };
+      }
+      case "decline":
+        relay.decline(this.peer, request.token, request.reason);
+        return {};
       default:
         throw request satisfies never;
     }
@@ -301,7 +337,7 @@ export class ControlConnection implements Client {
   async #publish(request: RegistryRequest & { readonly op: "publish" }): Promise<Result> {
     const { record, signature } = request;
     const published = await this.#options.directory.publish(this.#caller, { record, signature });
-    if (published.ttlSeconds > 0) this.#services.add(published.service);
+    if (published.ttlSeconds > 0) this.#services.set(published.service, this.#heardAt);
     else this.#services.delete(published.service);
     return { seq: published.seq };
   }

@@ -2,26 +2,41 @@
  * The registry's data directory: a home of its own, with a wallet that is made when there is none.
  *
  * The wallet is the registry's key. Who loses it, or starts elsewhere by mistake, is another registry to
- * everybody who pinned the old key; so a new one is reported. All nodes of one registry share one key:
- * several processes may use one directory.
+ * everybody who pinned the old key; so a new one is reported. One process uses the directory at a time: each
+ * would tell only of the peers that are connected to itself.
  */
 
+import { fromUtf8, utf8 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { RandomBytes } from "../lib/crypto/random.ts";
 import { IdentityError } from "../lib/identity/errors.ts";
 import { joinPath, type OperatingSystem } from "../lib/identity/file_path.ts";
-import { ensureHome, type Environment, type HomePaths, homePaths } from "../lib/identity/home.ts";
+import { openLockFile } from "../lib/identity/file_lock.ts";
+import {
+  ensureHome,
+  type Environment,
+  exists,
+  type HomePaths,
+  homePaths,
+  type HomeWords,
+} from "../lib/identity/home.ts";
 import { LocalIdentity } from "../lib/identity/local_identity.ts";
 import type { PassphraseSource } from "../lib/identity/passphrase.ts";
 import { createWallet, type Wallet } from "../lib/identity/wallet.ts";
 import { loadWallet, saveWallet } from "../lib/identity/wallet_file.ts";
 import type { Log } from "../lib/log.ts";
+import { RegistryError } from "./errors.ts";
 
 /** The name in a registry's wallet. */
 const WALLET_NAME = "registry";
 
 /** Not the name of a peer's database: a data directory that is used as a home by mistake mixes nothing. */
 const DATABASE_NAME = "registry.db";
+
+/** Held while a process uses the directory; the id of that process is in it. */
+const LOCK_NAME = "registry.db.lock";
+
+const WORDS: HomeWords = { name: "data directory", option: "--data-dir" };
 
 /**
  * Returns the paths below `dataDir`, or below `registry` in the home that `$TALOS_HOME` or `~/.talos`
@@ -42,6 +57,57 @@ export function databasePath(os: OperatingSystem, { home }: HomePaths): string {
   return joinPath(os, home, DATABASE_NAME);
 }
 
+/**
+ * Makes the data directory if need be, and claims it for this process until that ends, however it ends, or
+ * disposes of the claim. Throws RegistryError "directory_in_use", and what {@link ensureHome} throws.
+ */
+export async function claimDirectory(
+  os: OperatingSystem,
+  paths: HomePaths,
+  log: Log,
+): Promise<Disposable> {
+  await ensureHome(paths, log, WORDS);
+  const file = openLockFile(joinPath(os, paths.home, LOCK_NAME));
+  if (!file.tryLockSync(true)) {
+    using _file = file;
+    throw inUse(paths, holderOf(file));
+  }
+  file.truncateSync();
+  file.writeSync(utf8(`${Deno.pid}\n`));
+  return file;
+}
+
+/** Returns the process id in a lock file; null where the system lets nobody but its holder read it. */
+function holderOf(file: Deno.FsFile): number | null {
+  const bytes = new Uint8Array(16);
+  try {
+    const count = file.readSync(bytes) ?? 0;
+    const [pid] = /^\d+(?=\n)/.exec(fromUtf8(bytes.subarray(0, count))) ?? [];
+    return pid === undefined ? null : Number(pid);
+  } catch {
+    return null;
+  }
+}
+
+function inUse({ home }: HomePaths, holder: number | null): RegistryError {
+  const who = holder === null ? "another process" : `process ${holder}`;
+  return new RegistryError(
+    "directory_in_use",
+    `Cannot use the data directory ${home}: ${who} uses it`,
+    {
+      hints: [
+        holder === null ? "stop that process first" : `stop it first: kill ${holder}`,
+        "or run another registry, with a key of its own: --data-dir DIR",
+      ],
+    },
+  );
+}
+
+/** Tells whether a registry was here before, whatever became of its key. */
+export async function wasUsed(os: OperatingSystem, paths: HomePaths): Promise<boolean> {
+  return await exists(databasePath(os, paths));
+}
+
 /** What {@link openIdentity} works with. */
 export interface IdentitySources {
   /** Gives the passphrase of a wallet that somebody sealed. */
@@ -54,23 +120,15 @@ export interface IdentitySources {
   readonly log: Log;
 }
 
-/** Returns the identity in the data directory, made if need be. Throws IdentityError. */
+/** Returns the identity in the data directory, made if need be; the directory is there. Throws IdentityError. */
 export async function openIdentity(
   paths: HomePaths,
   { passphrase, clock, random, log }: IdentitySources,
 ): Promise<{ readonly identity: LocalIdentity; readonly isNew: boolean }> {
-  await ensureHome(paths, log);
   const known = await loadIfThere(paths, passphrase);
   if (known !== null) return { identity: new LocalIdentity(known.secretKey), isNew: false };
   const made = createWallet({ name: WALLET_NAME, now: clock.now(), random });
-  try {
-    await saveWallet(paths, made, { force: false, log });
-  } catch (error) {
-    // Another node of this registry was faster: its key is ours.
-    if (!(error instanceof IdentityError) || error.code !== "wallet_exists") throw error;
-    const { secretKey } = await loadWallet(paths, passphrase);
-    return { identity: new LocalIdentity(secretKey), isNew: false };
-  }
+  await saveWallet(paths, made, { force: false, log });
   return { identity: new LocalIdentity(made.secretKey), isNew: true };
 }
 

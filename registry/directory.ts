@@ -8,6 +8,7 @@
  * facts. Records count from their arrival here, so that the clocks of peers do not matter.
  */
 
+import { utf8 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { TalosError } from "../lib/errors.ts";
 import { formatHostPort } from "../lib/identity/host_port.ts";
@@ -20,20 +21,24 @@ import {
   openEndpointRecord,
   type SignedEndpointRecord,
 } from "../lib/wire/endpoint_record.ts";
-import { encode } from "../lib/wire/msgpack.ts";
 import {
   type FoundPeer,
   type ListedPeer,
   MAX_PAGE_BYTES,
   MAX_SERVICES_PER_PEER,
   type PeerPage,
-  peerPageFields,
 } from "../lib/wire/registry_messages.ts";
 import { RequestRefused } from "./errors.ts";
 import type { RegistryLimits } from "./limits.ts";
 import type { Presence } from "./presence.ts";
 import type { Quotas } from "./quotas.ts";
 import type { DirectoryStore, ListedRegistration } from "./store.ts";
+
+/** MsgPack's header of a text of less than 256 bytes. */
+const TEXT_BYTES = 2;
+
+/** An entry of a page without its peer's name and services: names of fields, the Peer ID, a time. */
+const ENTRY_BYTES = 112;
 
 /** Who asks. */
 export interface Caller {
@@ -135,14 +140,14 @@ export class Directory {
   async list(after: PeerId | undefined, limit: number): Promise<PeerPage> {
     const { store, clock } = this.#options;
     const from = after === undefined ? {} : { after };
-    const rows = await store.list({ ...from, limit: limit + 1, now: clock.now() });
+    const bytes = MAX_PAGE_BYTES;
+    const rows = await store.list({ ...from, limit: limit + 1, bytes, now: clock.now() });
     const peers: ListedPeer[] = [];
-    let bytes = 0;
+    let left = bytes;
     for (const row of rows) {
-      const listed = this.#listed(row);
-      bytes += encode(peerPageFields({ peers: [listed] })).length;
-      if (peers.length === limit || bytes > MAX_PAGE_BYTES) break;
-      peers.push(listed);
+      left -= listedBytes(row);
+      if (peers.length === limit || left < 0) break;
+      peers.push(this.#listed(row));
     }
     const last = peers.at(-1);
     return last !== undefined && peers.length < rows.length
@@ -164,12 +169,16 @@ export class Directory {
   }
 
   #listed({ peer, name, lastSeen, services }: ListedRegistration): ListedPeer {
+    const { presence } = this.#options;
+    // Of a peer that is there, what a process serves that has left is known to be gone.
+    const online = presence.isOnline(peer);
     return {
       peer,
       name,
-      online: this.#options.presence.isOnline(peer),
+      online,
       lastSeen: this.#lastSeen(peer, lastSeen),
-      services: services.slice(0, MAX_SERVICES_PER_PEER),
+      services: services.filter((service) => !online || presence.serves(peer, service))
+        .slice(0, MAX_SERVICES_PER_PEER),
     };
   }
 
@@ -186,11 +195,18 @@ export function requireQuota(waitMs: number): void {
   throw new RequestRefused("quota", `too many requests: try again in ${seconds} s`);
 }
 
+/** Returns the most bytes that a peer takes up in an encoded page; to encode each for it would take longer. */
+export function listedBytes({ name, services }: Pick<ListedPeer, "name" | "services">): number {
+  const texts = services.reduce((sum, service) => sum + TEXT_BYTES + service.length, 0);
+  return ENTRY_BYTES + utf8(name).length + texts;
+}
+
 function checkedName(name: string): string {
   return checked(() => parseWalletName(name));
 }
 
-function checkedService(service: string): ServiceName {
+/** Returns a service that a request names. Throws RequestRefused `request_invalid`. */
+export function checkedService(service: string): ServiceName {
   return checked(() => parseServiceName(service));
 }
 

@@ -9,8 +9,8 @@ export type RegistryErrorCode =
   | "usage"
   /** The join token cannot be read, is too short or too long, or is no single line of text. */
   | "token_invalid"
-  /** Others can read or write the file of the join token. */
-  | "token_permissions"
+  /** Another process uses the data directory. */
+  | "directory_in_use"
   /** The database cannot be opened, or another process holds it. */
   | "store_unusable"
   /** The database is damaged, or none. */

@@ -5,7 +5,7 @@
  * Only a registry answers *who-are-you*: the same eight bytes and its public key, in the clear, for a
  * first contact by address. Nobody may trust that key before a handshake with it succeeded. An unknown
  * protocol version is answered with the versions spoken here; everything else but a handshake with a
- * registry is closed without a word.
+ * registry and a leg of a relay circuit is closed without a word.
  */
 
 import { type Bytes, concat } from "../lib/bytes.ts";
@@ -23,6 +23,8 @@ import {
 export type FirstContact =
   /** Shake hands. */
   | { readonly action: "handshake" }
+  /** Take it as a leg of a circuit. */
+  | { readonly action: "circuit" }
   /** Send these bytes and end. */
   | { readonly action: "answer"; readonly bytes: Bytes }
   /** End. */
@@ -53,7 +55,7 @@ export function firstContact(preface: Bytes, publicKey: Ed25519PublicKey): First
     case ConnectionKind.peer:
       return { action: "close", why: "the caller wants a peer, this is a registry" };
     case ConnectionKind.circuit:
-      return { action: "close", why: "the caller wants a relay circuit, there is no relay yet" };
+      return { action: "circuit" };
     default:
       throw decoded.kind satisfies never;
   }

@@ -1,8 +1,7 @@
 /**
  * The join token of a private registry: a secret that whoever may use it knows.
  *
- * It is read from a file that only its owner can read, and held as a digest: comparing takes the same time
- * whatever is wrong with a guess.
+ * It is read from a file and held as a digest: comparing takes the same time whatever is wrong with a guess.
  */
 
 import { timingSafeEqual } from "node:crypto";
@@ -12,11 +11,10 @@ import { sha256 } from "../lib/crypto/sha256.ts";
 import { messageOf } from "../lib/errors.ts";
 import { readFileBounded } from "../lib/identity/atomic_file.ts";
 import { ACCESSIBLE_BY_OTHERS, ownUid, permissionFault } from "../lib/identity/file_permissions.ts";
+import { MAX_JOIN_TOKEN_BYTES, MAX_JOIN_TOKEN_FILE_BYTES } from "../lib/limits.ts";
+import type { Log } from "../lib/log.ts";
 import { RegistryError } from "./errors.ts";
-import { MAX_JOIN_TOKEN_BYTES, MIN_JOIN_TOKEN_BYTES } from "./limits.ts";
-
-/** More is no token, whatever white space there is around it. */
-const MAX_FILE_BYTES = 4096;
+import { MIN_JOIN_TOKEN_BYTES } from "./limits.ts";
 
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
@@ -45,32 +43,23 @@ export class JoinToken {
 }
 
 /**
- * Reads the token in the file at `path`, white space around it ignored.
- *
- * Throws RegistryError "token_permissions" when others can read or write the file, "token_invalid" when it
- * cannot be read or holds no token.
+ * Reads the token in the file at `path`, white space around it ignored. Throws RegistryError
+ * "token_invalid" when it cannot be read or holds no token. A file that others can read is warned about
+ * alone, as peers do: containers mount secrets so.
  */
-export async function readJoinToken(path: string): Promise<JoinToken> {
+export async function readJoinToken(path: string, log: Log): Promise<JoinToken> {
   let text: string;
   try {
-    const file = await readFileBounded(path, MAX_FILE_BYTES, (info) => requirePrivate(path, info));
+    const file = await readFileBounded(path, MAX_JOIN_TOKEN_FILE_BYTES);
     if (file === null) throw invalid(`there is no file ${path}`);
     text = fromUtf8(file.bytes);
+    const fault = permissionFault(path, file.info, ACCESSIBLE_BY_OTHERS, ownUid());
+    if (fault !== null) log.warn("others can read the join token", { path, cure: fault.hint });
   } catch (error) {
     if (error instanceof RegistryError) throw error;
     throw invalid(`${path}: ${messageOf(error)}`, error);
   }
   return new JoinToken(text.trim());
-}
-
-function requirePrivate(path: string, info: Deno.FileInfo): void {
-  const fault = permissionFault(path, info, ACCESSIBLE_BY_OTHERS, ownUid());
-  if (fault === null) return;
-  throw new RegistryError(
-    "token_permissions",
-    `Cannot use the join token in ${path}: ${fault.state}`,
-    { hints: [fault.hint, "if somebody may have read it, make a new one"] },
-  );
 }
 
 function invalid(state: string, cause?: unknown): RegistryError {

@@ -6,11 +6,12 @@
  * serves something is connected: a command that only asks does not make its user look reachable.
  */
 
-import type { Bytes } from "../lib/bytes.ts";
+import type { ServiceName } from "../lib/identity/names.ts";
 import type { PeerId } from "../lib/identity/peer_id.ts";
+import type { Invitation } from "../lib/wire/circuit.ts";
 import type { ReasonBody } from "../lib/session/bodies.ts";
 import type { RegistryLimits } from "./limits.ts";
-import { SITE_SHARE, siteOf } from "./site.ts";
+import { isLoopbackSource, SITE_PART_OF_ALL, SITE_SHARE, siteOf } from "./site.ts";
 
 /** A control connection that has said hello. */
 export interface Client {
@@ -22,8 +23,12 @@ export interface Client {
   readonly source: string;
   /** Whether it has published a service and not withdrawn it. */
   readonly isServing: boolean;
-  /** Sends an EVENT with this body. Returns false when the client does not read what it was sent. */
-  push(body: Bytes): boolean;
+  /** Whether it has published this service and not withdrawn it. */
+  serves(service: ServiceName): boolean;
+  /** When it last published this service, or any, in monotonic milliseconds; null where it serves it no more. */
+  publishedAt(service?: ServiceName): number | null;
+  /** Tells it that somebody calls. Returns false where it does not read what it is told. */
+  invite(invitation: Invitation): boolean;
   /** Ends the connection, with a reason. Resolves when it has ended. */
   end(reason: ReasonBody): Promise<void>;
 }
@@ -68,9 +73,11 @@ export class Presence {
   /** Tells whether there is room for another client from an address. */
   hasRoom(source: string): boolean {
     const { connections, connectionsPerSource } = this.#limits;
+    const part = SITE_PART_OF_ALL * connections;
+    const perSource = isLoopbackSource(source) ? part : connectionsPerSource;
     return this.#count < connections &&
-      this.#connectedFrom(source) < connectionsPerSource &&
-      this.#connectedFrom(siteOf(source)) < SITE_SHARE * connectionsPerSource;
+      this.#connectedFrom(source) < perSource &&
+      this.#connectedFrom(siteOf(source)) < Math.min(SITE_SHARE * connectionsPerSource, part);
   }
 
   /** Lets a client in, if there is room for it. Whoever it replaces is to be ended by the caller. */
@@ -118,6 +125,25 @@ export class Presence {
   /** Tells whether any process of a peer is connected. */
   isConnected(peer: PeerId): boolean {
     return this.#peers.has(peer);
+  }
+
+  /** Tells whether a process of a peer is connected that serves this. */
+  serves(peer: PeerId, service: ServiceName): boolean {
+    for (const client of this.of(peer)) if (client.serves(service)) return true;
+    return false;
+  }
+
+  /** Returns the process of a peer that published a service last, or any service; null where none is connected. */
+  serving(peer: PeerId, service?: ServiceName): Client | null {
+    let latest: Client | null = null;
+    let latestAt = -Infinity;
+    for (const client of this.of(peer)) {
+      const at = client.publishedAt(service);
+      if (at === null || at < latestAt) continue;
+      latest = client;
+      latestAt = at;
+    }
+    return latest;
   }
 
   /** Tells whether a process of a peer that serves something is connected. */

@@ -11,10 +11,11 @@ import type { RegistryLimits } from "./limits.ts";
 import { SITE_SHARE, siteOf } from "./site.ts";
 
 /** Buckets for addresses, and wider ones for the /48 that they lie in. */
-class SourceBuckets {
+export class SourceBuckets {
   readonly #sources: TokenBuckets;
   readonly #sites: TokenBuckets;
 
+  /** Makes buckets that are full. */
   constructor(rate: Rate) {
     this.#sources = new TokenBuckets(rate);
     this.#sites = new TokenBuckets({
@@ -23,15 +24,22 @@ class SourceBuckets {
     });
   }
 
-  take(source: string, now: number): number {
+  /** Returns in how many milliseconds there will be `count` tokens; 0 when there are. */
+  wait(source: string, now: number, count = 1): number {
     const site = siteOf(source);
-    const wait = Math.max(
-      this.#sources.wait(source, now),
-      site === null ? 0 : this.#sites.wait(site, now),
+    return Math.max(
+      this.#sources.wait(source, now, count),
+      site === null ? 0 : this.#sites.wait(site, now, count),
     );
+  }
+
+  /** Takes `count` tokens and returns 0, or takes none and returns what {@link wait} does. */
+  take(source: string, now: number, count = 1): number {
+    const wait = this.wait(source, now, count);
     if (wait > 0) return wait;
-    this.#sources.take(source, now);
-    if (site !== null) this.#sites.take(site, now);
+    const site = siteOf(source);
+    this.#sources.take(source, now, count);
+    if (site !== null) this.#sites.take(site, now, count);
     return 0;
   }
 }
@@ -41,7 +49,8 @@ export class Quotas {
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #connects: SourceBuckets;
   readonly #requestsOfPeer: TokenBuckets;
-  readonly #requestsFrom: TokenBuckets;
+  readonly #requestsFrom: SourceBuckets;
+  readonly #listedFor: SourceBuckets;
   readonly #registrationsFrom: SourceBuckets;
 
   /** Makes quotas of which nothing was used. */
@@ -49,7 +58,8 @@ export class Quotas {
     this.#clock = clock;
     this.#connects = new SourceBuckets(limits.connects);
     this.#requestsOfPeer = new TokenBuckets(limits.requestsPerPeer);
-    this.#requestsFrom = new TokenBuckets(limits.requestsPerSource);
+    this.#requestsFrom = new SourceBuckets(limits.requestsPerSource);
+    this.#listedFor = new SourceBuckets(limits.listedPerSource);
     this.#registrationsFrom = new SourceBuckets(limits.registrationsPerSource);
   }
 
@@ -58,7 +68,7 @@ export class Quotas {
     return this.#connects.take(source, this.#clock.monotonic());
   }
 
-  /** Counts a request, or a PING, of a peer at an address, unless one of the two has no more. */
+  /** Counts a request, a PING, or a PONG that nobody asked for, unless the peer or its address has no more. */
   request(peer: PeerId, source: string): number {
     const now = this.#clock.monotonic();
     const wait = Math.max(
@@ -69,6 +79,11 @@ export class Quotas {
     this.#requestsOfPeer.take(peer, now);
     this.#requestsFrom.take(source, now);
     return 0;
+  }
+
+  /** Counts the entries of a page that an address asks for. */
+  list(source: string, limit: number): number {
+    return this.#listedFor.take(source, this.#clock.monotonic(), limit);
   }
 
   /** Counts a peer that is new here, from an address. */

@@ -1,15 +1,8 @@
 /** The addresses at which others can reach what listens here. Pure. */
 
 import { formatHostPort } from "../lib/identity/host_port.ts";
+import { type InterfaceAddress, isRoutable } from "../lib/identity/ip_address.ts";
 import type { PeerId } from "../lib/identity/peer_id.ts";
-
-/** What is asked of a network interface: `Deno.networkInterfaces()` gives it. */
-export interface InterfaceAddress {
-  /** Which IP. */
-  readonly family: "IPv4" | "IPv6";
-  /** The address itself. */
-  readonly address: string;
-}
 
 /**
  * Returns the hosts to name to others: `host` itself, unless it stands for all interfaces; else the
@@ -23,7 +16,7 @@ export function reachableHosts(
 ): readonly string[] {
   if (host !== undefined && host !== "0.0.0.0" && host !== "::") return [host];
   const heard = interfaces.filter(({ family }) => host !== "0.0.0.0" || family === "IPv4");
-  const elsewhere = heard.map(({ address }) => address).filter((address) => !isLocal(address));
+  const elsewhere = heard.map(({ address }) => address).filter(isRoutable);
   if (elsewhere.length > 0) return elsewhere;
   return heard.some(({ family }) => family === "IPv4") ? ["127.0.0.1"] : ["::1"];
 }
@@ -31,9 +24,4 @@ export function reachableHosts(
 /** Returns what others write to reach this registry and no impostor: `z6Mk…@host:port`. */
 export function reachableAs(peer: PeerId, hosts: readonly string[], port: number): string[] {
   return hosts.map((host) => `${peer}@${formatHostPort({ host, port })}`);
-}
-
-/** Loopback, and addresses that mean something on one link alone. */
-function isLocal(address: string): boolean {
-  return /^(?:127\.|169\.254\.|::1$|fe[89ab])/i.test(address);
 }

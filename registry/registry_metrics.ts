@@ -1,6 +1,12 @@
 /** The metrics of a registry: their names, their labels and where the gauges read. */
 
-import { REGISTRY_ERRORS, type RegistryRequest } from "../lib/wire/registry_messages.ts";
+import {
+  REGISTRY_ERRORS,
+  type RegistryErrorCode,
+  type RegistryOp,
+} from "../lib/wire/registry_messages.ts";
+import type { Relay, RelayMeter, RelayRefusal } from "./relay.ts";
+import type { SpliceOutcome } from "./splice.ts";
 import type { ByteMeter } from "./metered_transport.ts";
 import { type Counter, Metrics } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
@@ -20,6 +26,8 @@ export type Beginning =
   | "timeout"
   /** The caller asked who this is, and was told. */
   | "who_are_you"
+  /** A leg of a circuit, whether or not its token joined. */
+  | "circuit"
   /** The caller wants something else than a registry. */
   | "other"
   /** Dropped unread: too many from there, or in all. */
@@ -32,13 +40,39 @@ const BEGINNINGS: readonly Beginning[] = [
   "busy",
   "timeout",
   "who_are_you",
+  "circuit",
   "other",
   "dropped",
 ];
 
-type Op = RegistryRequest["op"] | "unknown";
+/** A request by its name; `unknown` for what is none, or is malformed before that. */
+export type RequestKind = RegistryOp | "unknown";
 
-const OPS: readonly Op[] = ["hello", "register", "publish", "lookup", "list", "unknown"];
+/** How a request ended. */
+export type RequestOutcome = "ok" | RegistryErrorCode;
+
+const KINDS: readonly RequestKind[] = [
+  "hello",
+  "register",
+  "publish",
+  "lookup",
+  "list",
+  "circuit",
+  "decline",
+  "unknown",
+];
+
+const RELAY_REFUSALS: readonly RelayRefusal[] = [
+  "quota",
+  "peer_away",
+  "unknown",
+  "away",
+  "declined",
+  "busy",
+  "draining",
+];
+
+const CIRCUIT_OUTCOMES: readonly SpliceOutcome[] = ["done", "broken", "idle"];
 
 /** What the gauges read. */
 export interface GaugeSources {
@@ -46,6 +80,8 @@ export interface GaugeSources {
   readonly presence: Presence;
   /** Registrations and records. */
   readonly store: DirectoryStore;
+  /** Circuits. */
+  readonly relay: () => Pick<Relay, "joined" | "waiting">;
   /** How many connections have not said hello. */
   readonly halfOpen: () => number;
   /** Whether the registry is about to end. */
@@ -57,13 +93,16 @@ export interface GaugeSources {
 }
 
 /** What a registry counts. */
-export class RegistryMetrics implements ByteMeter {
+export class RegistryMetrics implements ByteMeter, RelayMeter {
   /** All of them, for whoever prints them. */
   readonly all = new Metrics();
   readonly #beginnings: Counter;
   readonly #requests: Counter;
   readonly #received: Counter;
   readonly #sent: Counter;
+  readonly #refusals: Counter;
+  readonly #circuits: Counter;
+  readonly #relayed: Counter;
 
   /** Makes the counters, all 0, and the gauges. */
   constructor(sources: GaugeSources) {
@@ -75,10 +114,21 @@ export class RegistryMetrics implements ByteMeter {
     this.#requests = this.all.counter(
       "talos_registry_requests_total",
       `Requests by kind and outcome: ok, or one of ${REGISTRY_ERRORS.join(", ")}.`,
-      OPS.map((op) => ({ op, outcome: "ok" })),
+      KINDS.map((op) => ({ op, outcome: "ok" })),
     );
     this.#received = this.all.counter("talos_registry_received_bytes_total", "Bytes read.", [{}]);
     this.#sent = this.all.counter("talos_registry_sent_bytes_total", "Bytes written.", [{}]);
+    this.#refusals = this.all.counter(
+      "talos_relay_refusals_total",
+      "Circuits, and legs of circuits, that were refused, by reason.",
+      RELAY_REFUSALS.map((reason) => ({ reason })),
+    );
+    this.#circuits = this.all.counter(
+      "talos_relay_circuits_ended_total",
+      "Circuits that carried bytes and have ended, by how.",
+      CIRCUIT_OUTCOMES.map((outcome) => ({ outcome })),
+    );
+    this.#relayed = this.all.counter("talos_relay_bytes_total", "Bytes passed on.", [{}]);
     this.#gauges(sources);
   }
 
@@ -88,7 +138,7 @@ export class RegistryMetrics implements ByteMeter {
   }
 
   /** Counts a request and how it ended: `ok`, or the code of its refusal. */
-  answered(op: Op, outcome: string): void {
+  answered(op: RequestKind, outcome: RequestOutcome): void {
     this.#requests.add({ op, outcome });
   }
 
@@ -102,10 +152,33 @@ export class RegistryMetrics implements ByteMeter {
     this.#sent.add({}, count);
   }
 
-  #gauges({ presence, store, halfOpen, isDraining, startedAt, version }: GaugeSources): void {
+  /** Counts a circuit, or a leg, that was refused. */
+  refused(reason: RelayRefusal): void {
+    this.#refusals.add({ reason });
+  }
+
+  /** Counts a circuit that has ended. */
+  ended(outcome: SpliceOutcome): void {
+    this.#circuits.add({ outcome });
+  }
+
+  /** Counts bytes that were passed on. */
+  relayed(count: number): void {
+    this.#relayed.add({}, count);
+  }
+
+  #gauges(
+    { presence, relay, store, halfOpen, isDraining, startedAt, version }: GaugeSources,
+  ): void {
     const gauge = this.all.gauge.bind(this.all);
     gauge("talos_registry_info", "The program.", () => 1, { version });
     gauge("talos_registry_connections", "Control connections now.", () => presence.count);
+    gauge("talos_relay_circuits", "Circuits that carry bytes now.", () => relay().joined);
+    gauge(
+      "talos_relay_waiting_circuits",
+      "Circuits that wait for a leg now.",
+      () => relay().waiting,
+    );
     gauge("talos_registry_half_open_connections", "Connections before HELLO now.", halfOpen);
     gauge("talos_registry_peers_online", "Peers that serve something now.", () => presence.online);
     gauge(

@@ -28,8 +28,8 @@ import { Directory } from "./directory.ts";
 import { firstContact } from "./first_contact.ts";
 import type { JoinToken } from "./join_token.ts";
 import {
-  PING_AFTER_SILENCE_MS,
-  PONG_TIMEOUT_MS,
+  CLIENT_PONG_TIMEOUT_MS,
+  PING_CLIENT_AFTER_SILENCE_MS,
   REGISTRY_LIMITS,
   type RegistryLimits,
   SWEEP_INTERVAL_MS,
@@ -40,8 +40,10 @@ import { observedAddress } from "./observed_address.ts";
 import { Presence } from "./presence.ts";
 import { Quotas } from "./quotas.ts";
 import { type Beginning, RegistryMetrics } from "./registry_metrics.ts";
+import { Relay } from "./relay.ts";
 import { ReplayedTransport } from "./replayed_transport.ts";
 import type { Store } from "./store.ts";
+import { Turns } from "./turns.ts";
 
 /** What every client hears when the registry is stopped. */
 export const DRAINING: ReasonBody = {
@@ -74,7 +76,9 @@ export class Registry implements AsyncDisposable {
   readonly #options: RegistryOptions;
   readonly #presence: Presence;
   readonly #quotas: Quotas;
+  readonly #turns = new Turns();
   readonly #directory: Directory;
+  readonly #relay: Relay;
   readonly #halfOpen = new HalfOpenLimiter();
   readonly #ephemerals = new RecentEphemerals();
   /** Connections whose HELLO was not accepted yet. */
@@ -102,10 +106,17 @@ export class Registry implements AsyncDisposable {
     this.metrics = new RegistryMetrics({
       presence: this.#presence,
       store: store.directory,
+      relay: () => this.#relay,
       halfOpen: () => this.#beginning.size,
       isDraining: () => this.#draining,
       startedAt: clock.now(),
       version: VERSION,
+    });
+    this.#relay = new Relay({
+      ...options,
+      presence: this.#presence,
+      limits,
+      meter: this.metrics,
     });
     this.#touchDueAt = clock.monotonic() + TOUCH_INTERVAL_MS;
   }
@@ -156,6 +167,7 @@ export class Registry implements AsyncDisposable {
     this.#draining = true;
     this.#sweep?.[Symbol.dispose]();
     for (const transport of this.#beginning) transport.close();
+    await this.#relay[Symbol.asyncDispose]();
     await Promise.all([...this.#clients].map((client) => client.end(DRAINING)));
     await Promise.all(this.#running);
     await this.#flush();
@@ -181,6 +193,13 @@ export class Registry implements AsyncDisposable {
           this.#beginning.delete(transport);
         });
       }
+      case "circuit":
+        this.metrics.began("circuit");
+        return await this.#relay.join(transport, () => {
+          limit[Symbol.dispose]();
+          place[Symbol.dispose]();
+          this.#beginning.delete(transport);
+        });
       case "answer":
         this.metrics.began("who_are_you");
         await transport.write(contact.bytes);
@@ -216,8 +235,10 @@ export class Registry implements AsyncDisposable {
     const { clock, log, joinToken } = this.#options;
     const client = new ControlConnection(connection, observedAddress(connection.path), {
       directory: this.#directory,
+      relay: this.#relay,
       presence: this.#presence,
       quotas: this.#quotas,
+      turns: this.#turns,
       joinToken,
       clock,
       log,
@@ -250,8 +271,8 @@ export class Registry implements AsyncDisposable {
     const stoodStill = now - this.#sweepDueAt > CLOCK_JUMP_MS;
     for (const client of this.#clients) {
       if (client.pingedAt === null) {
-        if (now - client.heardAt >= PING_AFTER_SILENCE_MS) client.ping();
-      } else if (now - client.pingedAt >= PONG_TIMEOUT_MS && !stoodStill) {
+        if (now - client.heardAt >= PING_CLIENT_AFTER_SILENCE_MS) client.ping();
+      } else if (now - client.pingedAt >= CLIENT_PONG_TIMEOUT_MS && !stoodStill) {
         log.debug("peer dropped: it is silent", { peer: client.peer });
         client.drop();
       }

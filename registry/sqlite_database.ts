@@ -11,7 +11,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 
 import { messageOf } from "../lib/errors.ts";
-import { PRIVATE_FILE_MODE } from "../lib/identity/atomic_file.ts";
+import { makePrivateFileSync } from "../lib/identity/atomic_file.ts";
 import { RegistryError } from "./errors.ts";
 
 /** How long a write waits for another process. */
@@ -58,7 +58,7 @@ export class SqliteDatabase implements Disposable {
    */
   constructor(path: string) {
     try {
-      if (path !== ":memory:") makePrivate(path);
+      if (path !== ":memory:") makePrivateFileSync(path);
       this.#db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
     } catch (error) {
       throw unusable(path, error);
@@ -141,15 +141,6 @@ export class SqliteDatabase implements Disposable {
 
   #version(): number {
     return Number(this.#db.prepare("PRAGMA user_version").get()?.["user_version"]);
-  }
-}
-
-/** SQLite would make the file by the umask; it takes over the mode of a file that is there. */
-function makePrivate(path: string): void {
-  try {
-    Deno.openSync(path, { write: true, createNew: true, mode: PRIVATE_FILE_MODE }).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
 }
 

@@ -108,13 +108,15 @@ export interface DirectoryStore {
   /** Returns a peer's records, expired ones included, in the order of services; or that of one service. */
   records(peer: PeerId, service?: ServiceName): Promise<readonly StoredRecord[]>;
   /**
-   * Returns at most `limit` listed peers in the order of Peer IDs, from behind `after` on.
+   * Returns at most `limit` listed peers in the order of Peer IDs, from behind `after` on; fewer where the
+   * names of those returned, and of their services, have `bytes` bytes or more.
    *
    * @param page `now`, Unix time in milliseconds, tells which records have expired.
    */
   list(page: {
     readonly after?: PeerId;
     readonly limit: number;
+    readonly bytes: number;
     readonly now: number;
   }): Promise<readonly ListedRegistration[]>;
   /** Returns how much there is. */

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
-import { type Bytes, fromHex, utf8 } from "../../lib/bytes.ts";
+import { type Bytes, fromHex } from "../../lib/bytes.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { SILENT } from "../../lib/log.ts";
 import type { RecordChannel } from "../../lib/session/record_channel.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
-import { decodeFrame, encodePing } from "../../lib/wire/frames.ts";
+import { encodePing } from "../../lib/wire/frames.ts";
 import { encode } from "../../lib/wire/msgpack.ts";
 import { encodeRegistryFrame } from "../../lib/wire/registry_frames.ts";
 import {
-  decodeResponse,
   encodeRequest,
   foundPeerOf,
   helloResponseOf,
+  peerPageOf,
 } from "../../lib/wire/registry_messages.ts";
 import { ControlConnection } from "../../registry/control_connection.ts";
 import { Directory } from "../../registry/directory.ts";
@@ -19,7 +19,10 @@ import { JoinToken } from "../../registry/join_token.ts";
 import { REGISTRY_LIMITS } from "../../registry/limits.ts";
 import { Presence } from "../../registry/presence.ts";
 import { Quotas } from "../../registry/quotas.ts";
+import { Relay } from "../../registry/relay.ts";
 import { SqliteStore } from "../../registry/sqlite_store.ts";
+import { Turns } from "../../registry/turns.ts";
+import { SeededRandom } from "../../scripts/seeded_random.ts";
 import { FakeClock, turn } from "../session/fake_clock.ts";
 import { ALICE, channelsOver, connectionOver, failure, MALLORY } from "../session/peers.ts";
 import { instanceOf, type RawClient, signedEndpoint } from "./raw_client.ts";
@@ -182,31 +185,76 @@ Deno.test("ControlConnection closes with quota when PINGs come instead of HELLO"
   assert.equal(await client.closed(), "quota");
 });
 
-Deno.test("ControlConnection lets others have their turn after 256 frames of one client", async () => {
+Deno.test("ControlConnection takes 256 frames of all clients together, then all else has its turn", async () => {
   const clock = new FakeClock();
-  let taken = 0;
+  let readings = 0;
   const monotonic = () => {
-    taken++; // once for each frame
+    readings++; // twice for each frame: when it came, and for the quota
     return clock.monotonic();
   };
-  const [near, far] = channelsOver(memoryPair());
-  const { connection } = alone(near, {
+  const counting = {
     now: () => clock.now(),
     monotonic,
-    after: (ms, action) => clock.after(ms, action),
-  });
-  for (let i = 0; i < 1_000; i++) far.enqueue(encodePing("pong", 0));
-  await turn();
-  taken = 0;
-  const running = connection.run();
+    after: (ms: number, action: () => void) => clock.after(ms, action),
+  };
+  const turns = new Turns();
+  const clients = await Promise.all(["one", "two", "three"].map(async () => {
+    const [near, far] = channelsOver(memoryPair());
+    const { connection } = alone(near, counting, turns);
+    const running = connection.run();
+    far.enqueue(encodeRegistryFrame("request", encodeRequest(1, HELLO)));
+    while (far.nextFrame() === null) await far.fill();
+    return { connection, running, far };
+  }));
+  for (const { far } of clients) for (let i = 0; i < 300; i++) far.enqueue(encodePing("pong", 0));
+  readings = 2 * clients.length; // HELLO
   const takenByTurn: number[] = [];
   for (let i = 0; i < 3; i++) {
     await turn();
-    takenByTurn.push(taken);
+    takenByTurn.push(readings / 2);
   }
-  assert.deepEqual(takenByTurn, [256, 512, 768]);
-  connection.drop();
-  await running;
+  assert.deepEqual(takenByTurn, [258, 516, 774]);
+  for (const { connection, running } of clients) {
+    connection.drop();
+    await running;
+  }
+});
+
+Deno.test("ControlConnection counts a PONG that nobody asked for as a request, and no other", async () => {
+  const clock = new FakeClock();
+  const limits = { requestsPerPeer: { burst: 2, perMinute: 1 } };
+  await using registry = registryAt(clock, { limits });
+  using client = await registry.enter(ALICE); // the first request
+  await clock.advance(40_000);
+  assert.deepEqual(await client.nextFrame(), { type: "ping", token: 0 });
+  client.channel.enqueue(encodePing("pong", 0));
+  await client.ask({ op: "lookup", peer: ALICE.peerId });
+  for (let i = 0; i < 99; i++) client.channel.enqueue(encodePing("pong", 0));
+  client.send(LIST);
+  assert.equal((await client.nextResponse()).refused?.code, "quota");
+  assert.equal(await client.closed(), "quota");
+  const refused = /^talos_registry_requests_total\{op="unknown",outcome="quota"\} 100$/m;
+  assert.match(await registry.registry.metrics.all.text(), refused);
+});
+
+Deno.test("ControlConnection counts what a list asks for, by address", async () => {
+  const clock = new FakeClock();
+  const limits = { listedPerSource: { burst: 150, perMinute: 60 } };
+  await using registry = registryAt(clock, { limits });
+  using client = await registry.enter(ALICE);
+  using other = await registry.enter(MALLORY);
+  using elsewhere = await registry.enter(MALLORY, {
+    from: "192.0.2.2",
+    instance: instanceOf("second"),
+  });
+  await client.ask({ op: "list", limit: 100 });
+  const { reason } = await other.refused({ op: "list", limit: 100 }, "quota");
+  assert.equal(reason, "too many requests: try again in 50 s");
+  await other.ask({ op: "list", limit: 50 });
+  await elsewhere.ask({ op: "list", limit: 100 });
+  await client.ask({ op: "lookup", peer: ALICE.peerId });
+  await clock.advance(10_000);
+  await client.ask({ op: "list", limit: 10 });
 });
 
 Deno.test("ControlConnection is closed after 10 s when HELLO does not come", async () => {
@@ -303,6 +351,25 @@ Deno.test("ControlConnection makes a peer online while a process of it serves so
   await clock.advance(5_000);
   const { online, lastSeen } = await lookUpAlice(asking);
   assert.deepEqual({ online, lastSeen }, { online: false, lastSeen: 1_750_000_001_000 });
+});
+
+Deno.test("ControlConnection lists no service of a process that left, while its peer is online", async () => {
+  await using registry = registryAt(new FakeClock());
+  using asking = await registry.enter(MALLORY);
+  const services = async () =>
+    peerPageOf(await asking.ask(LIST)).peers.map((listed) => [listed.online, ...listed.services]);
+  using one = await registry.enter(ALICE, { instance: instanceOf("one") });
+  using two = await registry.enter(ALICE, { instance: instanceOf("two") });
+  await one.ask({ op: "register", name: "Alice", unlisted: false });
+  await one.ask({ op: "publish", ...signedEndpoint(ALICE, { service: service("a") }) });
+  await two.ask({ op: "publish", ...signedEndpoint(ALICE, { service: service("b") }) });
+  assert.deepEqual(await services(), [[true, "mcp/a", "mcp/b"]]);
+  one[Symbol.dispose]();
+  await turn();
+  assert.deepEqual(await services(), [[true, "mcp/b"]]);
+  two[Symbol.dispose]();
+  await turn();
+  assert.deepEqual(await services(), [[false, "mcp/a", "mcp/b"]]);
 });
 
 Deno.test("ControlConnection lets nobody in when a registry is private and the token is not right", async () => {
@@ -437,8 +504,19 @@ Deno.test("ControlConnection answers internal, logs why and goes on when the sto
   await client.ask({ op: "lookup", peer: ALICE.peerId });
 });
 
+function relayOf(presence: Presence, clock: Clock): Relay {
+  return new Relay({
+    presence,
+    limits: REGISTRY_LIMITS,
+    random: new SeededRandom("relay").bytes,
+    clock,
+    log: SILENT,
+    meter: { refused() {}, ended() {}, relayed() {} },
+  });
+}
+
 /** Returns a connection of ALICE over `channel`, without a registry around it. */
-function alone(channel: RecordChannel, clock: Clock) {
+function alone(channel: RecordChannel, clock: Clock, turns = new Turns()) {
   const presence = new Presence(REGISTRY_LIMITS);
   const quotas = new Quotas(clock, REGISTRY_LIMITS);
   const { directory: store } = new SqliteStore(":memory:");
@@ -448,7 +526,9 @@ function alone(channel: RecordChannel, clock: Clock) {
     {
       directory: new Directory({ store, presence, quotas, limits: REGISTRY_LIMITS, clock }),
       presence,
+      relay: relayOf(presence, clock),
       quotas,
+      turns,
       joinToken: null,
       clock,
       log: SILENT,
@@ -558,28 +638,4 @@ Deno.test("Registry writes down every 5 minutes who is connected", async () => {
   }
   await turn();
   assert.equal(await seen(), 1_750_000_300_000);
-});
-
-Deno.test("ControlConnection.push() sends an event, and says no when the client does not read", async () => {
-  const [near, far] = channelsOver(memoryPair());
-  const { connection: client, presence } = alone(near, new FakeClock());
-  const running = client.run();
-  far.enqueue(encodeRegistryFrame("request", encodeRequest(1, HELLO)));
-  while (far.nextFrame() === null) await far.fill();
-  assert.deepEqual([...presence.of(ALICE.peerId)], [client]);
-
-  assert.equal(client.push(encode({ event: "invited" })), true);
-  let frame = far.nextFrame();
-  while (frame === null && await far.fill()) frame = far.nextFrame();
-  assert.equal(frame?.[0], 0x22);
-  assert.throws(() => decodeFrame(frame ?? utf8("")));
-  assert.equal(decodeResponse(encode({ id: 1 })).id, 1);
-
-  let pushed = 0;
-  while (client.push(encode({ event: "x".repeat(30_000) }))) pushed++;
-  assert.ok(pushed >= 8 && pushed <= 10, `${pushed} events of 30 KB were taken`);
-  client.drop();
-  assert.equal(client.push(encode({ event: "late" })), false);
-  await running;
-  assert.equal(presence.count, 0);
 });

@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
 import { systemClock } from "../../lib/clock.ts";
 import { systemRandom } from "../../lib/crypto/random.ts";
+import type { HomePaths } from "../../lib/identity/home.ts";
 import { NO_PASSPHRASE } from "../../lib/identity/passphrase.ts";
 import { SILENT } from "../../lib/log.ts";
-import { databasePath, dataPaths, openIdentity } from "../../registry/data_directory.ts";
+import {
+  claimDirectory,
+  databasePath,
+  dataPaths,
+  openIdentity,
+  wasUsed,
+} from "../../registry/data_directory.ts";
+import { RegistryError } from "../../registry/errors.ts";
 
 const SOURCES = {
   passphrase: NO_PASSPHRASE,
@@ -11,6 +19,20 @@ const SOURCES = {
   random: systemRandom,
   log: SILENT,
 };
+
+function claim(paths: HomePaths): Promise<Disposable> {
+  return claimDirectory(Deno.build.os, paths, SILENT);
+}
+
+/** Runs `body` with the paths of a data directory that is gone afterwards. */
+async function withPaths(body: (paths: HomePaths) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "talos-test-" });
+  try {
+    await body(dataPaths(Deno.build.os, () => undefined, folder, folder));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
 
 function environment(variables: Readonly<Record<string, string>>) {
   return (name: string) => variables[name];
@@ -45,7 +67,7 @@ Deno.test("databasePath() is registry.db in the data directory, on every system"
 });
 
 Deno.test({
-  name: "openIdentity() makes a data directory private when all in it is a registry's",
+  name: "claimDirectory() makes a data directory private when all in it is a registry's",
   ignore: Deno.build.os === "windows",
   fn: async () => {
     const folder = await Deno.makeTempDir({ prefix: "talos-test-" });
@@ -55,8 +77,9 @@ Deno.test({
       for (const suffix of ["", "-wal", "-shm"]) {
         await Deno.writeTextFile(databasePath("linux", paths) + suffix, "");
       }
+      (await claim(paths))[Symbol.dispose]();
       await Deno.chmod(folder, 0o755);
-      await openIdentity(paths, SOURCES);
+      using _claim = await claim(paths);
       assert.equal(((await Deno.stat(folder)).mode ?? 0) & 0o777, 0o700);
     } finally {
       await Deno.remove(folder, { recursive: true });
@@ -67,7 +90,7 @@ Deno.test({
 Deno.test("openIdentity() makes a key once and keeps it", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    const paths = dataPaths(Deno.build.os, () => undefined, `${folder}/data`, folder);
+    const paths = dataPaths(Deno.build.os, () => undefined, folder, folder);
     const first = await openIdentity(paths, SOURCES);
     assert.equal(first.isNew, true);
     const second = await openIdentity(paths, SOURCES);
@@ -78,16 +101,47 @@ Deno.test("openIdentity() makes a key once and keeps it", async () => {
   }
 });
 
-Deno.test("openIdentity() gives all the same key when several nodes start at once", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const paths = dataPaths(Deno.build.os, () => undefined, folder, folder);
-    const opened = await Promise.all(Array.from({ length: 4 }, () => openIdentity(paths, SOURCES)));
-    assert.equal(new Set(opened.map(({ identity }) => identity.peerId)).size, 1);
-    assert.equal(opened.filter(({ isNew }) => isNew).length, 1);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+Deno.test("claimDirectory() lets one process in, and names it to the next", async () => {
+  await withPaths(async (paths) => {
+    {
+      using _claim = await claim(paths);
+      await assert.rejects(claim(paths), (error: unknown) => {
+        assert.ok(error instanceof RegistryError);
+        assert.equal(error.code, "directory_in_use");
+        if (Deno.build.os === "windows") return true; // nobody else can read a locked file
+        assert.equal(
+          error.message,
+          `Cannot use the data directory ${paths.home}: process ${Deno.pid} uses it`,
+        );
+        assert.deepEqual(error.hints, [
+          `stop it first: kill ${Deno.pid}`,
+          "or run another registry, with a key of its own: --data-dir DIR",
+        ]);
+        return true;
+      });
+    }
+    using _again = await claim(paths);
+  });
+});
+
+Deno.test("claimDirectory() calls a file that stands there a data directory, and names the option", async () => {
+  await withPaths(async (paths) => {
+    await Deno.remove(paths.home, { recursive: true });
+    await Deno.writeTextFile(paths.home, "");
+    await assert.rejects(claim(paths), {
+      code: "home_invalid",
+      message: `Cannot use the data directory ${paths.home}: it is not a directory`,
+      hints: ["name another one: --data-dir DIR"],
+    });
+  });
+});
+
+Deno.test("wasUsed() is true where a registry's database lies", async () => {
+  await withPaths(async (paths) => {
+    assert.equal(await wasUsed(Deno.build.os, paths), false);
+    await Deno.writeTextFile(databasePath(Deno.build.os, paths), "");
+    assert.equal(await wasUsed(Deno.build.os, paths), true);
+  });
 });
 
 Deno.test("openIdentity() leaves a damaged wallet as it is and says so", async () => {

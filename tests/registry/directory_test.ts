@@ -1,20 +1,23 @@
 import assert from "node:assert/strict";
 import type { Bytes } from "../../lib/bytes.ts";
 import type { LocalIdentity } from "../../lib/identity/local_identity.ts";
+import type { ServiceName } from "../../lib/identity/names.ts";
 import type { PeerId } from "../../lib/identity/peer_id.ts";
 import {
   type EndpointRecord,
   openEndpointRecord,
   type SignedEndpointRecord,
 } from "../../lib/wire/endpoint_record.ts";
+import { encode } from "../../lib/wire/msgpack.ts";
 import {
   encodeResponse,
   foundPeerFields,
+  type ListedPeer,
   MAX_LIST_PAGE,
   peerPageFields,
   type RegistryErrorCode,
 } from "../../lib/wire/registry_messages.ts";
-import { type Caller, Directory } from "../../registry/directory.ts";
+import { type Caller, Directory, listedBytes } from "../../registry/directory.ts";
 import { RequestRefused } from "../../registry/errors.ts";
 import { REGISTRY_LIMITS, type RegistryLimits } from "../../registry/limits.ts";
 import { Presence } from "../../registry/presence.ts";
@@ -372,6 +375,23 @@ Deno.test("Directory.list() ends a page early when its peers have long names and
   assert.equal(new Set(peers).size, 80);
   assert.equal(pages, 3);
   assert.ok(largest > 30 * 1024 && largest <= 48 * 1024, `a page has ${largest} bytes`);
+});
+
+Deno.test("listedBytes() is never less, and little more, than what a peer takes up in a page", () => {
+  const { peerId: peer } = ALICE;
+  const names = ["x", "Änne 😀", "😀".repeat(16)];
+  for (const name of names) {
+    for (const count of [0, 1, 15, 16]) {
+      for (const length of [1, 27, 28, 64]) {
+        const services = Array<ServiceName>(count).fill(service("s".repeat(length)));
+        const listed = { peer, name, online: true, lastSeen: 8_640_000_000_000_000, services };
+        const page = (peers: number) =>
+          encode(peerPageFields({ peers: Array<ListedPeer>(peers).fill(listed) })).length;
+        const slack = listedBytes(listed) - (page(2) - page(1));
+        assert.ok(slack >= 0 && slack < 40, `${name}, ${count} services of ${length}: ${slack}`);
+      }
+    }
+  }
 });
 
 Deno.test("Directory.lookup() fits in one frame when a peer has 16 records of the largest size", async () => {

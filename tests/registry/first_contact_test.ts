@@ -20,6 +20,10 @@ Deno.test("firstContact() shakes hands when the caller wants a registry", () => 
   assert.equal(actionOf("54414c4f53010100"), "handshake");
 });
 
+Deno.test("firstContact() takes a leg when the caller wants a circuit", () => {
+  assert.equal(actionOf("54414c4f53010300"), "circuit");
+});
+
 Deno.test("firstContact() answers the preface and the public key when asked who it is", () => {
   assert.equal(
     actionOf("54414c4f53010200"),
@@ -35,7 +39,6 @@ Deno.test("firstContact() answers the versions it speaks when it does not know t
 for (
   const [what, preface] of [
     ["wants a peer", "54414c4f53010000"],
-    ["wants a circuit", "54414c4f53010300"],
     ["names an unknown kind", "54414c4f53010400"],
     ["ends its preface with another byte than 0", "54414c4f53010201"],
     ["speaks HTTP", "474554202f204854"],

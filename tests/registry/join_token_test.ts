@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createLog, SILENT } from "../../lib/log.ts";
 import { RegistryError, type RegistryErrorCode } from "../../registry/errors.ts";
 import { JoinToken, readJoinToken } from "../../registry/join_token.ts";
 
@@ -23,7 +24,7 @@ async function withFile(
 
 async function refused(path: string, code: RegistryErrorCode): Promise<RegistryError> {
   try {
-    await readJoinToken(path);
+    await readJoinToken(path, SILENT);
   } catch (error) {
     assert.ok(error instanceof RegistryError, String(error));
     assert.equal(error.code, code, error.message);
@@ -57,7 +58,7 @@ for (
 ) {
   Deno.test(`readJoinToken() reads ${JSON.stringify(text.slice(0, 40))}`, async () => {
     await withFile(text, 0o600, async (path) => {
-      assert.equal((await readJoinToken(path)).matches(token), true);
+      assert.equal((await readJoinToken(path, SILENT)).matches(token), true);
     });
   });
 }
@@ -91,13 +92,18 @@ Deno.test("readJoinToken() refuses a file that is missing or a folder", async ()
 });
 
 Deno.test({
-  name: "readJoinToken() refuses a file that others can read or write",
+  name: "readJoinToken() warns, as peers do, when others can read the file, and takes it",
   ignore: Deno.build.os === "windows",
   fn: async () => {
     for (const mode of [0o640, 0o604, 0o620, 0o601]) {
       await withFile(TOKEN, mode, async (path) => {
-        const { hints } = await refused(path, "token_permissions");
-        assert.match(hints[0] ?? "", /^run: chmod 600 /);
+        const lines: string[] = [];
+        const write = (line: string) => void lines.push(line);
+        const log = createLog({ write, level: "info", json: false, now: () => 0 });
+        assert.equal((await readJoinToken(path, log)).matches(TOKEN), true);
+        assert.deepEqual(lines, [
+          `talos: warning: others can read the join token path=${path} cure="run: chmod 600 ${path}"`,
+        ]);
       });
     }
   },

@@ -3,18 +3,21 @@ import type { LocalIdentity } from "../../lib/identity/local_identity.ts";
 import { REGISTRY_LIMITS } from "../../registry/limits.ts";
 import { type Client, Presence } from "../../registry/presence.ts";
 import { ALICE, MALLORY } from "../session/peers.ts";
+import { service } from "./store_contract.ts";
 
 function client(
   { peerId }: LocalIdentity,
   instance: string,
-  { isServing = false, source = "192.0.2.1" } = {},
+  { isServing = false, source = "192.0.2.1", publishedAt = 0 } = {},
 ): Client {
   return {
     peer: peerId,
     instance,
     source,
     isServing,
-    push: () => true,
+    serves: () => isServing,
+    publishedAt: () => isServing ? publishedAt : null,
+    invite: () => true,
     end: () => Promise.resolve(),
   };
 }
@@ -98,4 +101,40 @@ Deno.test("Presence bounds connections of an IPv6 /48 at 8 times the bound of a 
   for (const each of clients) here.leave(each);
   assert.equal(here.count, 0);
   assert.equal(here.hasRoom(from(99)), true);
+});
+
+Deno.test("Presence leaves three quarters of all places to others, however many networks one /48 uses", () => {
+  const here = presence({ connections: 40, connectionsPerSource: 5 });
+  const enter = (i: number, source: string) =>
+    here.enter(client(ALICE, String(i), { source })).entered;
+  const entered = Array.from({ length: 20 }, (_, i) => enter(i, `2001:db8:1:${i}::/64`));
+  assert.deepEqual(entered, [...Array<boolean>(10).fill(true), ...Array<boolean>(10).fill(false)]);
+  assert.equal(enter(20, "2001:db8:2:0::/64"), true);
+});
+
+for (const source of ["127.0.0.1", "0:0:0:0::/64"]) {
+  Deno.test(`Presence lets ${source} have a quarter of all places, as a proxy there needs`, () => {
+    const here = presence({ connections: 40, connectionsPerSource: 5, connectionsPerPeer: 64 });
+    const entered = Array.from(
+      { length: 11 },
+      (_, i) => here.enter(client(ALICE, String(i), { source })).entered,
+    );
+    assert.deepEqual(entered, [...Array<boolean>(10).fill(true), false]);
+  });
+}
+
+Deno.test("Presence.serves() tells of the processes that are connected, not of others", () => {
+  const here = presence();
+  const [serving, other] = [client(ALICE, "1", { isServing: true }), client(ALICE, "2")];
+  here.enter(serving);
+  here.enter(other);
+  assert.equal(here.serves(ALICE.peerId, service("files")), true);
+  assert.equal(here.serves(MALLORY.peerId, service("files")), false);
+  here.leave(serving);
+  assert.equal(here.serves(ALICE.peerId, service("files")), false);
+});
+
+Deno.test("REGISTRY_LIMITS let no few addresses take all places", () => {
+  const { connections, connectionsPerSource } = REGISTRY_LIMITS;
+  assert.deepEqual([connections, connectionsPerSource], [10_000, 256]);
 });

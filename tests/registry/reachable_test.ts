@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import type { InterfaceAddress } from "../../lib/identity/ip_address.ts";
 import { parsePeerId } from "../../lib/identity/peer_id.ts";
-import { type InterfaceAddress, reachableAs, reachableHosts } from "../../registry/reachable.ts";
+import { reachableAs, reachableHosts } from "../../registry/reachable.ts";
 
 const LOOPBACK: readonly InterfaceAddress[] = [
   { family: "IPv4", address: "127.0.0.1" },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { sourceOf } from "../../lib/transport/tcp.ts";
-import { siteOf } from "../../registry/site.ts";
+import { isLoopbackSource, siteOf } from "../../registry/site.ts";
 
 Deno.test("siteOf() returns the /48 when a source is an IPv6 /64", () => {
   for (
@@ -20,4 +20,9 @@ Deno.test("siteOf() is null when a source is of another kind", () => {
   for (const source of [sourceOf("192.0.2.7"), sourceOf("::ffff:192.0.2.7"), "memory", ""]) {
     assert.equal(siteOf(source), null, source);
   }
+});
+
+Deno.test("isLoopbackSource() is true of this machine alone", () => {
+  const sources = ["127.0.0.1", "127.8.8.8", "0:0:0:0::/64", "192.0.2.1", "2001:db8:0:0::/64", "x"];
+  assert.deepEqual(sources.map(isLoopbackSource), [true, true, true, false, false, false]);
 });

@@ -230,7 +230,7 @@ export function testStoreContract(name: string, make: MakeStore): void {
     await directory.putRecord(ANNA, live("z"), LIMITS);
     await directory.putRecord(ANNA, live("b"), LIMITS);
     await directory.putRecord(ANNA, { ...live("gone"), expiresAt: NOW }, LIMITS);
-    const all = await directory.list({ limit: 10, now: NOW });
+    const all = await directory.list({ limit: 10, bytes: 1e6, now: NOW });
     assert.deepEqual(all.map(({ peer }) => peer), listed);
     assert.deepEqual(all.find(({ peer }) => peer === ANNA), {
       ...registration(ANNA),
@@ -239,12 +239,26 @@ export function testStoreContract(name: string, make: MakeStore): void {
     const [first, second] = listed;
     const page = async (limit: number, after?: PeerId) => {
       const from = after === undefined ? {} : { after };
-      return (await directory.list({ limit, now: NOW, ...from })).map(({ peer }) => peer);
+      return (await directory.list({ limit, bytes: 1e6, now: NOW, ...from })).map(({ peer }) =>
+        peer
+      );
     };
     assert.deepEqual(await page(1), [first]);
     assert.deepEqual(await page(1, first), [second]);
     assert.deepEqual(await page(10, second), listed.slice(2));
     assert.deepEqual(await page(10, listed[2]), []);
     assert.deepEqual(await page(10, BEN), listed.filter((peer) => peer > BEN));
+  });
+
+  test("list() ends with the peer whose names fill its bytes", async ({ directory }) => {
+    for (const peer of PEERS) await directory.register(registration(peer, { name: "Änne" }), 10);
+    await directory.putRecord(ANNA, storedRecord(1, { service: service("z") }), LIMITS);
+    const count = async (bytes: number) =>
+      (await directory.list({ limit: 10, bytes, now: NOW })).length;
+    assert.equal(await count(25), 4); // four names of 5 bytes, and mcp/z
+    assert.equal(await count(26), 4);
+    assert.equal(await count(1), 1);
+    await directory.register(registration(BEN, { name: "x".repeat(64) }), 10);
+    assert.equal(await count(64), 1 + [...PEERS].sort().indexOf(BEN));
   });
 }

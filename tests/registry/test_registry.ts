@@ -5,7 +5,8 @@ import type { Clock } from "../../lib/clock.ts";
 import type { LocalIdentity } from "../../lib/identity/local_identity.ts";
 import { createLog } from "../../lib/log.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
-import type { PathLabel, Transport } from "../../lib/transport/transport.ts";
+import type { Transport } from "../../lib/transport/transport.ts";
+import { withPath } from "../../lib/transport/with_path.ts";
 import type { JoinToken } from "../../registry/join_token.ts";
 import { REGISTRY_LIMITS, type RegistryLimits } from "../../registry/limits.ts";
 import { Registry } from "../../registry/server.ts";
@@ -89,13 +90,5 @@ export function registryAt(clock: Clock, variant: RegistryVariant = {}): TestReg
 
 /** Returns `transport` as if it were a TCP connection from the IPv4 address `host`. */
 function seeming(transport: Transport, host: string): Transport {
-  const path: PathLabel = { kind: "direct", remote: `${host}:50000`, source: host };
-  return {
-    path,
-    read: (into) => transport.read(into),
-    write: (bytes) => transport.write(bytes),
-    closeWrite: () => transport.closeWrite(),
-    close: () => transport.close(),
-    [Symbol.dispose]: () => transport.close(),
-  };
+  return withPath(transport, { kind: "direct", remote: `${host}:50000`, source: host });
 }
