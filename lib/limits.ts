@@ -62,6 +62,12 @@ export const REPLAY_BUDGET_BYTES = 1024 * MIB;
 /** Silence after which a connection is asked for a sign of life. */
 export const PING_AFTER_SILENCE_MS = 15_000;
 
+/**
+ * The same while calls wait for their answers: a path that broke behind the last acknowledgement must not
+ * cost them a quarter of a minute. A call that takes an hour costs a ping of 31 bytes every 2 s.
+ */
+export const PING_AFTER_EXPECTANT_MS = 2_000;
+
 /** Unacknowledged DATA after which a connection is asked for a sign of life. */
 export const PING_AFTER_UNACKED_MS = 2_000;
 
@@ -71,7 +77,7 @@ export const PONG_TIMEOUT_MS = 3_000;
 /** How long a receiver may keep an acknowledgement back, hoping to send it along with DATA. */
 export const ACK_DELAY_MS = 200;
 
-/** Live or detached children for one (peer, service). */
+/** Sessions of one (peer, service), live, detached or closing: as many children, and receive windows. */
 export const MAX_CHILDREN_PER_PEER_SERVICE = 4;
 
 /** Time between the steps of a child's shutdown: stdin closed, SIGTERM, SIGKILL. */
@@ -88,6 +94,18 @@ export const MAX_LOG_LINE_BYTES = 4 * KIB;
 
 /** A name that a person gives: a wallet, a contact, a service. */
 export const MAX_NAME_BYTES = 64;
+
+/** The longest service name on the wire, `mcp/` included. */
+export const MAX_SERVICE_BYTES = 80;
+
+/** A Peer ID on the wire: 48 characters, 56 with `did:key:`, with room to spare. */
+export const MAX_PEER_ID_BYTES = 64;
+
+/** The longest join token of a private registry. */
+export const MAX_JOIN_TOKEN_BYTES = 256;
+
+/** The file of a join token, the white space around it included: one file serves a registry and its peers. */
+export const MAX_JOIN_TOKEN_FILE_BYTES = 4 * KIB;
 
 /** Array items and map entries in one MsgPack value: an empty map costs 1 byte sent and 200 held. */
 export const MAX_MSGPACK_ELEMENTS = 4096;
@@ -201,3 +219,126 @@ export const MAX_TIME_MS = 8_640_000_000_000_000;
 
 /** How far an endpoint record's `seq` may be ahead of the time when it was made: a year. No clock that went back explains more. */
 export const MAX_SEQ_AHEAD_MS = 365 * 24 * 3600 * 1000;
+
+/** How long a host keeps a session, and its child, that lost its connection: a meeting, a train ride, a reboot of a router. */
+export const DETACH_TIMEOUT_MS = 10 * 60_000;
+
+/** The longest such time that a host may be configured for, and that an initiator believes. */
+export const MAX_DETACH_TIMEOUT_MS = 24 * 3600 * 1000;
+
+/** What doubles from one attempt to reach a lost peer to the next, at first. */
+export const FIRST_REDIAL_MS = 50;
+
+/** The longest pause between two attempts in the first minutes: a path that returns is used within 2 s. */
+export const EARLY_REDIAL_MS = 1_000;
+
+/** And afterwards. */
+export const LATE_REDIAL_MS = 5_000;
+
+/** How long a peer counts as lost only lately. */
+export const EARLY_REDIAL_PERIOD_MS = 5 * 60_000;
+
+/** Attempts to reach a lost peer that may be under way at once: one may hang in a network that is gone. */
+export const MAX_REDIALS_AT_ONCE = 4;
+
+/**
+ * A connection that lasted this long counts as a good one: after its loss pauses are short again. The loss of
+ * one that carried a session on and lasted less is no reason to dial at once.
+ */
+export const GOOD_CONNECTION_MS = 5_000;
+
+/** How often an initiator looks whether its machine has slept. */
+export const WAKE_CHECK_MS = 1_000;
+
+/** Ids of ended sessions that a host remembers, so that none begins a second time. */
+export const REMEMBERED_SESSIONS = 16_384;
+
+/** `initialize`, and its answer, that are remembered for a new server: real ones have a few kilobytes. */
+export const MAX_REMEMBERED_INITIALIZE_BYTES = 1 * MIB;
+
+/** Resource subscriptions, and requests for one, that are remembered for a new server. */
+export const MAX_REMEMBERED_SUBSCRIPTIONS = 1024;
+
+/** Their bytes together with that of the log level. */
+export const MAX_REMEMBERED_SETTINGS_BYTES = 1 * MIB;
+
+/** Calls that are kept to be made once more if their server dies: beyond it one is answered instead. */
+export const MAX_REPEATABLE_CALLS_BYTES = 16 * MIB;
+
+/** A server that dies sooner, and answered nothing, may be one that always does. */
+export const EARLY_DEATH_MS = 10_000;
+
+/** Early deaths in a row after which no further server is started. */
+export const MAX_EARLY_DEATHS = 3;
+
+/** A configuration of an MCP client: one that keeps its history in it has some megabytes. */
+export const MAX_CLIENT_CONFIG_BYTES = 32 * MIB;
+
+/** How deeply it may be nested: an editor's settings reach a dozen. */
+export const MAX_CLIENT_CONFIG_DEPTH = 128;
+
+/** One answer to `mcp-install` when it tries what it wrote: lists of tools have some hundred kilobytes. */
+export const MAX_TRIED_ANSWER_BYTES = 16 * MIB;
+
+/** How long that may take: a host may have to fetch its server's package first. */
+export const ROUND_TRIP_MS = 60_000;
+
+/** The longest ticket, with its `talos:`: one line of a chat, and little enough to be copied by a phone. */
+export const MAX_TICKET_CHARACTERS = 199;
+
+/** Direct addresses in a ticket: a machine has one in each of its networks. */
+export const MAX_TICKET_ADDRESSES = 3;
+
+/** Pending and spent invites that a home keeps: nobody has more to give out. */
+export const MAX_INVITES = 256;
+
+/** How often one invite may be used at most. */
+export const MAX_INVITE_USES = 100;
+
+/** How long an invite may hold, in milliseconds: a year. */
+export const MAX_INVITE_MS = 365 * 24 * 3600 * 1000;
+
+/** How long a spent invite is remembered behind its end, in milliseconds, so that its ticket is refused with the reason. */
+export const REMEMBER_INVITE_MS = 30 * 24 * 3600 * 1000;
+
+/** `invites.json`: {@link MAX_INVITES} of at most 6 KiB each. */
+export const MAX_INVITES_FILE_BYTES = 2 * MIB;
+
+/** Wrong tickets that one source may try: people paste wrong a few times. */
+export const JOIN_GUESSES_PER_SOURCE: Rate = { burst: 5, perMinute: 5 };
+
+/** Wrong tickets from everywhere: a secret has 128 bits, this bounds what guessing costs and logs. */
+export const JOIN_GUESSES: Rate = { burst: 50, perMinute: 60 };
+
+/** A policy file: a rule for each of a thousand peers. */
+export const MAX_POLICY_FILE_BYTES = 1 * MIB;
+
+/** Rules in one policy. */
+export const MAX_POLICY_RULES = 4096;
+
+/** Globs in one list, and argument rules for one tool: each is looked at for every call. */
+export const MAX_POLICY_GLOBS = 1024;
+
+/** Days, in milliseconds. */
+export const DAY_MS = 24 * 3600 * 1000;
+
+/** How long a call that was cancelled still counts as one that runs: a server need not answer it. */
+export const CANCELLED_CALL_GRACE_MS = 10_000;
+
+/** How long a host waits for its server's own list of tools. */
+export const OWN_LISTING_TIMEOUT_MS = 30_000;
+
+/** How long that list holds unless the server announces another one. */
+export const OWN_LISTING_TTL_MS = 60_000;
+
+/** Pages of that list: a server whose list never ends is not followed. */
+export const MAX_OWN_LISTING_PAGES = 256;
+
+/** Tasks of which a session remembers which tool made them; beyond it the oldest are forgotten. */
+export const MAX_REMEMBERED_TASKS = 4096;
+
+/** Questions of a server that a session remembers, so that the answer to one counts as no other call. */
+export const MAX_OWED_RETRIES = 1024;
+
+/** How often counters of the policy are written to disk: what a crash may lose. */
+export const USAGE_FLUSH_MS = 1_000;

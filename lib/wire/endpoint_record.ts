@@ -21,12 +21,15 @@ import {
   MAX_ENDPOINT_RECORD_BYTES,
   MAX_ENDPOINT_TTL_S,
   MAX_NAME_BYTES,
+  MAX_PEER_ID_BYTES,
   MAX_SEQ_AHEAD_MS,
+  MAX_SERVICE_BYTES,
   MAX_TIME_MS,
 } from "../limits.ts";
 import { printable } from "../log.ts";
 import { WireError } from "./errors.ts";
 import { Fields } from "./fields.ts";
+import { INSTANCE_BYTES } from "./frames.ts";
 import { Label } from "./labels.ts";
 import { decode, encode } from "./msgpack.ts";
 
@@ -38,7 +41,7 @@ export interface EndpointRecord {
   readonly service: ServiceName;
   /** What the peer calls itself. Others may call themselves the same. */
   readonly name: string;
-  /** The process that serves: 16 random bytes. */
+  /** The process that serves: {@link INSTANCE_BYTES} random bytes. */
   readonly instance: Bytes;
   /** Where it listens, as IP literals, best first. Empty when it can only be reached by relay. */
   readonly addresses: readonly HostPort[];
@@ -67,11 +70,9 @@ export interface SignedEndpointRecord {
   readonly signature: Bytes;
 }
 
-const INSTANCE_BYTES = 16;
 const MAX_RELAYS = 4;
 const MAX_RELAY_BYTES = 256;
 const MAX_ADDRESS_BYTES = 64;
-const MAX_SERVICE_BYTES = 80;
 
 /** Returns `record` signed by its peer. Throws TypeError when `identity` is another's. */
 export function signEndpointRecord(
@@ -112,7 +113,7 @@ export function openEndpointRecord(
   }
   const fields = new Fields(decode(record), "ENDPOINT");
   const decoded: EndpointRecord = {
-    peer: parsed("peer", () => parsePeerId(fields.str("peer", { max: MAX_ADDRESS_BYTES }))),
+    peer: parsed("peer", () => parsePeerId(fields.str("peer", { max: MAX_PEER_ID_BYTES }))),
     service: parsed(
       "service",
       () => parseServiceName(fields.str("service", { max: MAX_SERVICE_BYTES })),
@@ -147,7 +148,7 @@ export function claimedPeerOf(record: Bytes): PeerId | null {
   if (record.length > MAX_ENDPOINT_RECORD_BYTES) return null;
   try {
     return parsePeerId(
-      new Fields(decode(record), "ENDPOINT").str("peer", { max: MAX_ADDRESS_BYTES }),
+      new Fields(decode(record), "ENDPOINT").str("peer", { max: MAX_PEER_ID_BYTES }),
     );
   } catch (error) {
     if (error instanceof TalosError) return null;

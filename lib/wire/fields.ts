@@ -122,14 +122,6 @@ export class Fields {
     return this.list(name, bounds, (value, path) => checkStr(value, path, each));
   }
 
-  /** Returns a list of byte strings of exactly `length` bytes, or within bounds, each. */
-  bins(
-    name: string,
-    bounds: ListBounds & { readonly length: number | LengthBounds },
-  ): Bytes[] {
-    return this.list(name, bounds, (value, path) => checkBin(value, path, bounds.length));
-  }
-
   /** Returns the fields of a map inside this one. */
   map(name: string): Fields {
     return new Fields(this.#value(name), this.#at(name));

@@ -1,10 +1,10 @@
 /**
  * Frames: what a record carries, one frame each, or several in a BUNDLE. This file owns every frame number and its layout.
  *
- *     OPEN    01 ‖ MsgPack {id, service, max_message, salt}     initiator, first record
- *     OPENED  02 ‖ MsgPack {instance, service, max_message}
+ *     OPEN    01 ‖ MsgPack {id, service, max_message, salt, attempt?}     initiator, first record
+ *     OPENED  02 ‖ MsgPack {instance, service, max_message, detach_timeout, next}
  *     REFUSED 03 ‖ MsgPack {code, reason}
- *     RESUME  04 ‖ MsgPack {id, instance, attempt, next}        initiator, first record
+ *     RESUME  04 ‖ MsgPack {id, instance, attempt, next}                  initiator, first record
  *     RESUMED 05 ‖ MsgPack {next}
  *     CLOSE   08 ‖ MsgPack {code, reason}
  *     DATA    10 ‖ u8 flags ‖ u64 seq ‖ u64 ack ‖ u32 credit ‖ bytes
@@ -47,6 +47,9 @@ export const DATA_FLAG_MORE = 0x01;
 /** The size of what stands in front of each frame in a BUNDLE: its length. */
 export const BUNDLE_HEADER_BYTES = 2;
 
+/** The length in front of a record: u16, big-endian. */
+export const RECORD_LENGTH_BYTES = 2;
+
 /** What a record adds to its frame: the authentication tag. */
 export const RECORD_TAG_BYTES = 16;
 
@@ -85,14 +88,17 @@ const ACK_FRAME_BYTES = 13;
 const PING_FRAME_BYTES = 5;
 const TWO_32 = 2 ** 32;
 
-/** Returns the header of a DATA frame; the message bytes follow it in the same record. */
+/**
+ * Returns the header of a DATA frame; the message bytes follow it in the same record. It is written into
+ * `header`, of {@link DATA_HEADER_BYTES} bytes, a new one by default.
+ */
 export function encodeDataHeader(
   more: boolean,
   seq: number,
   ack: number,
   credit: number,
+  header: Bytes = new Uint8Array(DATA_HEADER_BYTES),
 ): Bytes {
-  const header = new Uint8Array(DATA_HEADER_BYTES);
   header[0] = FrameType.data;
   header[1] = more ? DATA_FLAG_MORE : 0;
   writeU64(header, 2, seq);

@@ -7,6 +7,8 @@
  *     publish   {record, signature} → {seq}                    an endpoint record, which expires
  *     lookup    {peer, service?} → {found}                     addresses of a peer whose whole ID is known
  *     list      {after?, limit} → {peers, next?}               who is registered: no addresses
+ *     circuit   {peer, service?} → {token, node}               one leg; the other is the peer's, which is invited
+ *     decline   {token, reason} → {}                           the answer to an invitation that is not followed
  *
  * A request that fails is answered with `{id, error: {code, reason, seq?}}`. Requests may be answered in
  * any order; `talos-server` answers in turn. The peer is whom the handshake authenticated; nothing here
@@ -14,19 +16,22 @@
  */
 
 import type { Bytes } from "../bytes.ts";
-import { parsePeerId, type PeerId } from "../identity/peer_id.ts";
-import { MAX_NAME_BYTES, MAX_TIME_MS } from "../limits.ts";
+import type { PeerId } from "../identity/peer_id.ts";
+import { MAX_JOIN_TOKEN_BYTES, MAX_NAME_BYTES, MAX_SERVICE_BYTES, MAX_TIME_MS } from "../limits.ts";
 import { printable } from "../log.ts";
+import { CIRCUIT_TOKEN_BYTES, DECLINE_REASONS, type DeclineReason } from "./circuit.ts";
 import { type SignedEndpointRecord, signedRecordOf } from "./endpoint_record.ts";
 import { WireError } from "./errors.ts";
 import { Fields } from "./fields.ts";
+import { INSTANCE_BYTES } from "./frames.ts";
 import { decode, encode, type MsgPackInput } from "./msgpack.ts";
-
-/** The size of the name of a client's process. */
-export const INSTANCE_BYTES = 16;
+import { peerOf } from "./peer_field.ts";
 
 /** The most peers on one page of a listing. */
 export const MAX_LIST_PAGE = 100;
+
+/** The most bytes that a page may take, so that it fits in one frame. */
+export const MAX_PAGE_BYTES = 40 * 1024;
 
 /** The most services of one peer that a registry hands out. */
 export const MAX_SERVICES_PER_PEER = 16;
@@ -37,7 +42,9 @@ export type RegistryRequest =
   | { readonly op: "register"; readonly name: string; readonly unlisted: boolean }
   | ({ readonly op: "publish" } & SignedEndpointRecord)
   | { readonly op: "lookup"; readonly peer: PeerId; readonly service?: string }
-  | { readonly op: "list"; readonly after?: PeerId; readonly limit: number };
+  | { readonly op: "list"; readonly after?: PeerId; readonly limit: number }
+  | { readonly op: "circuit"; readonly peer: PeerId; readonly service?: string }
+  | { readonly op: "decline"; readonly token: Bytes; readonly reason: DeclineReason };
 
 /** The requests by name. */
 export type RegistryOp = RegistryRequest["op"];
@@ -58,7 +65,9 @@ export const REGISTRY_ERRORS = [
   "stale",
   /** Publish and the like need a registration first. */
   "not_registered",
-  /** Too many requests, records or connections. */
+  /** No process of the peer that serves this is connected now. */
+  "peer_away",
+  /** Too many requests, records, connections or circuits. */
   "quota",
   /** The registry does not know this request. */
   "unknown_op",
@@ -123,9 +132,7 @@ export interface PeerPage {
   readonly next?: PeerId;
 }
 
-const MAX_TOKEN_BYTES = 256;
 const MAX_ADDRESS_BYTES = 64;
-const MAX_SERVICE_BYTES = 80;
 const MAX_REASON_BYTES = 1024;
 const MAX_CODE_BYTES = 64;
 
@@ -157,7 +164,10 @@ function requestOf(fields: Fields): RegistryRequest {
   const op = fields.str("op", { max: 32 });
   switch (op) {
     case "hello": {
-      const token = fields.optional("token", (name) => fields.str(name, { max: MAX_TOKEN_BYTES }));
+      const token = fields.optional(
+        "token",
+        (name) => fields.str(name, { max: MAX_JOIN_TOKEN_BYTES }),
+      );
       const instance = fields.bin("instance", INSTANCE_BYTES);
       return { op, instance, ...(token === undefined ? {} : { token }) };
     }
@@ -169,15 +179,21 @@ function requestOf(fields: Fields): RegistryRequest {
       };
     case "publish":
       return { op, ...signedRecordOf(fields) };
-    case "lookup": {
-      const service = fields.optional("service", (n) => fields.str(n, { max: MAX_SERVICE_BYTES }));
-      return { op, peer: peerOf(fields, "peer"), ...(service === undefined ? {} : { service }) };
-    }
+    case "lookup":
+      return { op, peer: peerOf(fields, "peer"), ...optionalService(fields) };
     case "list": {
       const after = fields.optional("after", (name) => peerOf(fields, name));
       const limit = fields.uint("limit", { min: 1, max: MAX_LIST_PAGE });
       return { op, limit, ...(after === undefined ? {} : { after }) };
     }
+    case "circuit":
+      return { op, peer: peerOf(fields, "peer"), ...optionalService(fields) };
+    case "decline":
+      return {
+        op,
+        token: fields.bin("token", CIRCUIT_TOKEN_BYTES),
+        reason: fields.oneOf("reason", DECLINE_REASONS),
+      };
     default:
       throw new WireError(
         "field_invalid",
@@ -187,6 +203,14 @@ function requestOf(fields: Fields): RegistryRequest {
         },
       );
   }
+}
+
+function optionalService(fields: Fields): { readonly service?: string } {
+  const service = fields.optional(
+    "service",
+    (name) => fields.str(name, { max: MAX_SERVICE_BYTES }),
+  );
+  return service === undefined ? {} : { service };
 }
 
 /** Returns the body of the response to request `id`. */
@@ -302,18 +326,3 @@ export function peerPageOf(fields: Fields): PeerPage {
 function nameOf(fields: Fields): string {
   return printable(fields.str("name", { max: MAX_NAME_BYTES }));
 }
-
-function peerOf(fields: Fields, name: string): PeerId {
-  const text = fields.str(name, { max: MAX_SERVICE_BYTES });
-  try {
-    return parsePeerId(text);
-  } catch (cause) {
-    throw new WireError("field_invalid", `Cannot read ${fields.path}.${name}: it is no Peer ID`, {
-      cause,
-      path: `${fields.path}.${name}`,
-    });
-  }
-}
-
-/** The most bytes that a page may take, so that it fits in one frame. */
-export const MAX_PAGE_BYTES = 40 * 1024;

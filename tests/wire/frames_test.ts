@@ -39,6 +39,12 @@ Deno.test("the sizes leave room for length, tag and header in a record", () => {
   assert.equal(MAX_FRAGMENT_BYTES, 65_497);
 });
 
+Deno.test("encodeDataHeader() writes every byte of the header that it is given", () => {
+  const header = new Uint8Array(DATA_HEADER_BYTES).fill(0xff);
+  assert.equal(encodeDataHeader(false, 1, 2, 3, header), header);
+  assert.equal(hex(header), "10" + "00" + "0000000000000001" + "0000000000000002" + "00000003");
+});
+
 Deno.test("every frame type is encoded as published", () => {
   const data = concat(encodeDataHeader(false, 1, 2, 3), utf8("hi"));
   assert.equal(

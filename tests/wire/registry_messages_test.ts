@@ -233,6 +233,7 @@ Deno.test("REGISTRY_ERRORS are as published", () => {
     "record_invalid",
     "stale",
     "not_registered",
+    "peer_away",
     "quota",
     "unknown_op",
     "request_invalid",
