@@ -22,12 +22,24 @@ export type SessionErrorCode =
   | "handshake_timeout"
   /** The peer may not use the service. */
   | "unauthorized"
+  /** No invite of the host's is proved by the ticket. */
+  | "invite_unknown"
+  /** As many as may have used the ticket. */
+  | "invite_used"
+  /** The ticket's time is over. */
+  | "invite_expired"
+  /** The host has withdrawn the ticket. */
+  | "invite_revoked"
+  /** Too many wrong tickets came to the host lately. */
+  | "invite_limited"
   /** The host has no such service. */
   | "unknown_service"
   /** The host could not start the service. */
   | "service_failed"
   /** The connection broke, or stopped answering. */
   | "connection_lost"
+  /** The session cannot be resumed: the host has it no more, or was not reached for too long. */
+  | "session_lost"
   /** The message is larger than the other end takes. */
   | "message_too_large"
   /** The session is closed. */

@@ -83,6 +83,8 @@ export interface InitiateOptions extends HandshakeOptions {
 export interface RespondOptions extends HandshakeOptions {
   /** What connections of this kind are accepted for. */
   readonly kind: ConnectionKind;
+  /** Names this process to the caller: `INSTANCE_BYTES` random bytes. */
+  readonly instance?: Bytes;
   /** Returns why this peer is refused here and now, or null. Asked after the clock was checked. */
   readonly refuse?: (peer: PeerId) => "busy" | "blocked" | null;
   /** Remembers message 1's ephemeral key; returns false when it was seen before. */
@@ -210,6 +212,7 @@ async function runResponder(
       versions: options.versions ?? SUPPORTED_VERSIONS,
       caps: options.caps ?? [],
       time: clock.now(),
+      ...(options.instance === undefined ? {} : { instance: options.instance }),
       ...(refused === null ? {} : { refused }),
       ...(refused === "clock" && options.strictClock === true ? { strict: true } : {}),
     })
@@ -224,12 +227,13 @@ async function runResponder(
 function connected(
   { transport, readAhead }: HandshakeStream,
   noise: HandshakeState,
-  { peer, caps }: HandshakePayload,
+  { peer, caps, versions, instance }: HandshakePayload,
   skewMs: number,
 ): Connection {
   const { send, receive, handshakeHash } = noise.split();
   const channel = new RecordChannel(transport, { send, receive }, { readAhead });
-  return { peer, channel, path: transport.path, caps, skewMs, handshakeHash };
+  const named = instance === undefined ? {} : { instance };
+  return { peer, channel, path: transport.path, caps, versions, skewMs, handshakeHash, ...named };
 }
 
 function readPayload(from: Role, noise: HandshakeState, message: Bytes): HandshakePayload {

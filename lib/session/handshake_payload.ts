@@ -1,6 +1,6 @@
 /**
  * The payload that each side seals into its handshake message: MsgPack
- * `{min, max, caps, t, ed, sig}`, and in the responder's also `refused` and `strict`.
+ * `{min, max, caps, t, ed, sig}`, and in the responder's also `instance`, `refused` and `strict`.
  *
  * `sig` is over the role's label and the handshake hash as it stood before the payload: it ties the
  * Ed25519 key to this one handshake. `ed` must be the very key whose X25519 form Noise authenticated;
@@ -14,6 +14,7 @@ import type { LocalIdentity } from "../identity/local_identity.ts";
 import { type PeerId, peerIdOf } from "../identity/peer_id.ts";
 import { MAX_TIME_MS } from "../limits.ts";
 import { Fields } from "../wire/fields.ts";
+import { INSTANCE_BYTES } from "../wire/frames.ts";
 import { Label } from "../wire/labels.ts";
 import { decode, encode, type MsgPackValue } from "../wire/msgpack.ts";
 import { PROTOCOL_VERSION, SUPPORTED_VERSIONS, type VersionRange } from "../wire/preface.ts";
@@ -38,6 +39,8 @@ export interface HandshakePayload {
   readonly caps: readonly string[];
   /** Its Unix time in milliseconds. */
   readonly time: number;
+  /** Names the responder's process, if it said so: {@link INSTANCE_BYTES} bytes. */
+  readonly instance?: Bytes;
   /** The responder's refusal. */
   readonly refused?: HandshakeRefusal;
   /** With a `clock` refusal: the responder accepts no retry with its own time. */
@@ -52,6 +55,8 @@ export interface PayloadContent {
   readonly caps: readonly string[];
   /** Unix time in milliseconds. */
   readonly time: number;
+  /** Names our process, {@link INSTANCE_BYTES} bytes; the responder says so. */
+  readonly instance?: Bytes;
   /** The responder's refusal. */
   readonly refused?: HandshakeRefusal;
   /** With a `clock` refusal: no retry with our time is accepted. */
@@ -67,7 +72,7 @@ export function encodePayload(
   role: Role,
   identity: LocalIdentity,
   hash: Bytes,
-  { versions = SUPPORTED_VERSIONS, caps, time, refused, strict }: PayloadContent,
+  { versions = SUPPORTED_VERSIONS, caps, time, instance, refused, strict }: PayloadContent,
 ): Bytes {
   const { min, max } = versions;
   const fields: Record<string, MsgPackValue> = {
@@ -78,6 +83,7 @@ export function encodePayload(
     ed: identity.publicKey,
     sig: identity.sign(LABELS[role], hash),
   };
+  if (instance !== undefined) fields.instance = instance;
   if (refused !== undefined) fields.refused = refused;
   if (strict === true) fields.strict = true;
   return encode(fields);
@@ -102,6 +108,7 @@ export function decodePayload(
   if (!verify(LABELS[role], publicKey, hash, fields.bin("sig", 64))) {
     throw unproven("its signature does not verify");
   }
+  const instance = fields.optional("instance", (name) => fields.bin(name, INSTANCE_BYTES));
   const refused = fields.optional("refused", (name) => fields.oneOf(name, HANDSHAKE_REFUSALS));
   const strict = fields.optional("strict", (name) => fields.bool(name));
   return {
@@ -113,6 +120,7 @@ export function decodePayload(
     },
     caps: fields.strings("caps", { maxItems: MAX_CAPS, maxLength: MAX_CAP_BYTES }),
     time: fields.uint("t", { max: MAX_TIME_MS }),
+    ...(instance === undefined ? {} : { instance }),
     ...(refused === undefined ? {} : { refused }),
     ...(strict === undefined ? {} : { strict }),
   };

@@ -1,18 +1,23 @@
 /**
- * The host's side of every connection: handshake, the OPEN behind it, and the decision who may use what.
+ * The host's side of every connection: handshake, the OPEN or RESUME behind it, and the decision who may use
+ * what.
  *
  * The handshake authenticates, this authorises: at OPEN, service by service, so that a stranger could
  * be let in for one purpose only. Nothing is spawned, stored or reported for a caller before its first
  * record decrypts. A peer that is authorised for nothing holds one connection at a time, may send 4 KiB
  * and stay 5 s; it is told that it is refused. Who cannot shake hands is told nothing.
+ *
+ * A session belongs to the peer that opened it and outlives its connections for as long as its grant says.
+ * It goes on where that peer asks for it in a later attempt than any before, and may still use the service;
+ * the older connection is closed then. Whatever else is asked about it changes nothing.
  */
 
-import type { Bytes } from "../bytes.ts";
+import { type Bytes, equalBytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import type { RandomBytes } from "../crypto/random.ts";
 import { messageOf, TalosError } from "../errors.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
-import type { PeerId } from "../identity/peer_id.ts";
+import { type PeerId, shortPeerId } from "../identity/peer_id.ts";
 import {
   CHILD_GRACE_MS,
   HANDSHAKES_PER_SOURCE,
@@ -21,20 +26,19 @@ import {
 } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { describePath, type Transport } from "../transport/transport.ts";
-import { decodeFrame } from "../wire/frames.ts";
 import { ConnectionKind } from "../wire/preface.ts";
 import { HalfOpenLimiter, RecentEphemerals } from "./admission.ts";
-import { decodeOpen, encodeReason, type OpenBody, type ReasonBody } from "./bodies.ts";
+import { encodeReason, type OpenBody, type ReasonBody, type ResumeBody } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import { SessionError } from "./errors.ts";
+import { type FirstRequest, readFirstRequest } from "./first_request.ts";
 import { respond } from "./handshake.ts";
-import type { RecordChannel } from "./record_channel.ts";
 import { ReplayBudget } from "./replay_budget.ts";
-import { Session } from "./session.ts";
+import { type PathEvent, Session } from "./session.ts";
+import { type HostedSession, SessionTable } from "./session_table.ts";
 import { TokenBuckets } from "./token_buckets.ts";
 
-/** The longest record in which a peer may ask for something: an OPEN has about 200 bytes. */
-const MAX_FIRST_RECORD_BYTES = STRANGER_BYTES / 4;
+export type { HostedSession } from "./session_table.ts";
 
 /** What a host answers to an OPEN. */
 export type OpenDecision =
@@ -44,10 +48,18 @@ export type OpenDecision =
     readonly service: string;
     /** The longest message accepted, in bytes. */
     readonly maxMessage: number;
+    /** What is buffered of the caller's messages at most, in bytes; by default one and some room. */
+    readonly window?: number;
+    /** How long the session may be without a connection, in milliseconds; it ends with it by default. */
+    readonly detachTimeoutMs?: number;
     /** Runs the session; the host closes it when this returns, and aborts it when this throws. */
     readonly run: (session: Session) => Promise<void>;
   }
-  | ({ readonly granted: false } & ReasonBody);
+  | ({
+    readonly granted: false;
+    /** What the host's owner can run if the caller is to be let in; the caller is not told. */
+    readonly cure?: string;
+  } & ReasonBody);
 
 /** What a host needs. */
 export interface HostOptions {
@@ -67,20 +79,10 @@ export interface HostOptions {
   readonly knows: (peer: PeerId) => boolean;
   /** Decides about one session. */
   readonly decide: (peer: PeerId, open: OpenBody) => OpenDecision;
+  /** Whether the peer may go on using a service that it was granted; whom `knows` knows may by default. */
+  readonly permits?: (peer: PeerId, service: string) => boolean;
   /** Bounds what all sessions of the process hold; the host makes its own by default. */
   readonly budget?: ReplayBudget;
-}
-
-/** A session that a host runs. */
-export interface HostedSession {
-  /** The session itself. */
-  readonly session: Session;
-  /** Who opened it. */
-  readonly peer: PeerId;
-  /** For which service. */
-  readonly service: string;
-  /** When, in Unix milliseconds. */
-  readonly since: number;
 }
 
 /** Accepts connections and runs the sessions that are granted. */
@@ -91,7 +93,7 @@ export class Host implements AsyncDisposable {
   readonly #handshakes = new TokenBuckets(HANDSHAKES_PER_SOURCE);
   readonly #ephemerals = new RecentEphemerals();
   readonly #strangers = new Set<PeerId>();
-  readonly #sessions = new Set<HostedSession>();
+  readonly #sessions = new SessionTable();
   readonly #pending = new Set<Transport>();
   readonly #running = new Set<Promise<void>>();
   #closing = false;
@@ -102,9 +104,9 @@ export class Host implements AsyncDisposable {
     this.#budget = options.budget ?? new ReplayBudget();
   }
 
-  /** The sessions that run now. */
+  /** The sessions that run now, live or detached, in the order in which they were opened. */
   get sessions(): Iterable<HostedSession> {
-    return this.#sessions;
+    return this.#sessions.all;
   }
 
   /** Accepts every transport of `incoming` until it ends. */
@@ -114,24 +116,37 @@ export class Host implements AsyncDisposable {
 
   /** Runs the whole life of one transport in the background. Never throws. */
   accept(transport: Transport): void {
-    const place = this.#closing ? null : this.#admit(transport.path.source);
+    const place = this.#closing ? null : this.#placeFor(transport.path.source);
     if (place === null) {
       transport.close();
       return;
     }
     this.#pending.add(transport);
-    const life = this.#live(transport, place)
-      .catch((error: unknown) => this.#report(transport, error))
-      .finally(() => {
+    this.#inBackground(
+      this.#live(transport).finally(() => {
         place[Symbol.dispose]();
         this.#pending.delete(transport);
-        this.#running.delete(life);
-      });
-    this.#running.add(life);
+      }),
+      () => describePath(transport.path),
+    );
+  }
+
+  /** Runs the whole life of a connection that somebody else has authenticated. Never throws. */
+  acceptConnection(connection: Connection): void {
+    this.#inBackground(this.#admit(connection), () => describePath(connection.path));
+  }
+
+  /** Lets `life` take its course; what ends it is logged, with where it came from. Returns its end. */
+  #inBackground(life: Promise<void>, from: () => string): Promise<void> {
+    const end = life
+      .catch((error: unknown) => this.#report(from(), error))
+      .finally(() => this.#running.delete(end));
+    this.#running.add(end);
+    return end;
   }
 
   /** Returns the place of a connection whose handshake begins; null when its source has had enough. */
-  #admit(source: string): Disposable | null {
+  #placeFor(source: string): Disposable | null {
     const { clock, log } = this.#options;
     const place = this.#halfOpen.enter(source);
     if (place === null) {
@@ -147,7 +162,7 @@ export class Host implements AsyncDisposable {
 
   /** Ends every session for which `matches`, with a reason. Resolves when they have ended. */
   async cut(matches: (hosted: HostedSession) => boolean, reason: ReasonBody): Promise<void> {
-    const cut = [...this.#sessions].filter(matches);
+    const cut = [...this.#sessions.all].filter(matches);
     await Promise.all(cut.map(({ session }) => session.close(reason, CHILD_GRACE_MS / 4)));
   }
 
@@ -159,32 +174,76 @@ export class Host implements AsyncDisposable {
     await Promise.all(this.#running);
   }
 
-  async #live(transport: Transport, place: Disposable): Promise<void> {
+  async #live(transport: Transport): Promise<void> {
     const connection = await respond(transport, {
       ...this.#options,
       kind: ConnectionKind.peer,
       refuse: (peer) => this.#strangers.has(peer) ? "busy" : null,
       firstSeen: (key) => this.#ephemerals.firstSeen(key),
     });
+    await this.#admit(connection);
+  }
+
+  /** Lets a caller have what it asks for, if it may, and hangs up unless a session has the connection now. */
+  async #admit(connection: Connection): Promise<void> {
+    let isTaken = false;
+    try {
+      isTaken = await this.#answer(connection);
+    } finally {
+      if (!isTaken) connection.channel.close();
+    }
+  }
+
+  /** Answers what a caller asks for. Returns whether a session took over its connection. */
+  async #answer(connection: Connection): Promise<boolean> {
     const { clock } = this.#options;
     const leaveBy = clock.monotonic() + STRANGER_TIMEOUT_MS;
-    try {
-      const open = await within(clock, STRANGER_TIMEOUT_MS, readOpen(connection), null);
-      if (open === null) throw new SessionError("protocol", "The peer asked for nothing in time");
-      if (this.#closing) return;
-      using seat = this.#seat(connection.peer);
-      const decision = seat === null ? ONE_AT_A_TIME : this.#options.decide(connection.peer, open);
-      if (decision.granted) {
-        place[Symbol.dispose]();
-        this.#pending.delete(transport);
-        await this.#run(connection, open, decision);
-      } else {
-        this.#reportRefusal(connection, open, decision);
-        await this.#refuse(connection, decision, leaveBy - clock.monotonic());
-      }
-    } finally {
-      connection.channel.close();
+    const request = await within(
+      clock,
+      STRANGER_TIMEOUT_MS,
+      readFirstRequest(connection.channel),
+      null,
+    );
+    if (request === null) throw new SessionError("protocol", "The peer asked for nothing in time");
+    if (this.#closing) return false;
+    using occupied = new DisposableStack();
+    const seat = occupied.use(this.#seat(connection.peer));
+    const refusal = seat === null ? ONE_AT_A_TIME : this.#grant(connection, request);
+    if (refusal === null) {
+      const hosted = this.#sessions.get(connection.peer, request.id);
+      const held = occupied.move();
+      void (hosted?.over ?? Promise.resolve()).then(() => held.dispose());
+      return true;
     }
+    this.#reportRefusal(connection, request, refusal);
+    await this.#refuse(connection, refusal, leaveBy - clock.monotonic());
+    return false;
+  }
+
+  /** Begins a session or goes on with one. Returns why not, or null. */
+  #grant(connection: Connection, request: FirstRequest): Refusal | null {
+    const { peer } = connection;
+    const hosted = this.#sessions.get(peer, request.id);
+    if (hosted !== undefined) {
+      if (!this.#permits(peer, hosted.service)) return NO_LONGER_PERMITTED;
+      if (request.asks === "open") return hosted.session.reopen(connection, request, hosted.grant);
+      return this.#isOurs(request) ? hosted.session.resume(connection, request) : ANOTHER_PROCESS;
+    }
+    if (!this.#options.knows(peer) && request.asks === "resume") return UNKNOWN_PEER;
+    if (request.asks === "resume") return this.#isOurs(request) ? NO_SUCH_SESSION : ANOTHER_PROCESS;
+    if (this.#sessions.hasEnded(peer, request.id)) return NO_SUCH_SESSION;
+    const decision = this.#options.decide(peer, request);
+    if (!decision.granted) return decision;
+    this.#begin(connection, request, decision);
+    return null;
+  }
+
+  #isOurs({ instance }: ResumeBody): boolean {
+    return equalBytes(instance, this.#options.instance);
+  }
+
+  #permits(peer: PeerId, service: string): boolean {
+    return this.#options.permits?.(peer, service) ?? this.#options.knows(peer);
   }
 
   /**
@@ -198,32 +257,41 @@ export class Host implements AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#strangers.delete(peer) };
   }
 
-  async #run(
+  #begin(
     connection: Connection,
     open: OpenBody,
-    { service, maxMessage, run }: OpenDecision & { granted: true },
-  ): Promise<void> {
+    { service, maxMessage, window, run, detachTimeoutMs = 0 }: OpenDecision & { granted: true },
+  ): void {
     const { clock, instance } = this.#options;
-    const session = Session.accept(
-      connection,
-      open,
-      { instance, service, maxMessage },
-      clock,
-      this.#budget,
-    );
-    const hosted = { session, peer: connection.peer, service, since: clock.now() };
+    const { peer } = connection;
+    const grant = {
+      instance,
+      service,
+      maxMessage,
+      detachTimeoutMs,
+      ...(window === undefined ? {} : { window }),
+    };
+    const onPath = (event: PathEvent) => this.#reportPath(peer, service, event);
+    const session = Session.accept(connection, open, grant, clock, this.#budget, onPath);
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const hosted: HostedSession = { session, peer, service, since: clock.now(), grant, over };
     this.#sessions.add(hosted);
+    void this.#inBackground(
+      this.#run(hosted, run).finally(() => this.#sessions.remove(hosted)),
+      () => describePath(session.path),
+    ).then(resolve);
+  }
+
+  async #run({ session }: HostedSession, run: (session: Session) => Promise<void>): Promise<void> {
     try {
       await run(session);
-      await session.close();
+      await session.conclude();
     } catch (error) {
       const reason = error instanceof TalosError
         ? { code: error.code, reason: error.message }
         : { code: "internal", reason: "the host failed; its log says why" };
-      await session.close(reason);
+      await session.conclude(reason);
       throw error;
-    } finally {
-      this.#sessions.delete(hosted);
     }
   }
 
@@ -234,13 +302,40 @@ export class Host implements AsyncDisposable {
     await within(clock, Math.max(0, patienceMs), channel.drain(STRANGER_BYTES), undefined);
   }
 
-  #reportRefusal({ peer, path }: Connection, { service }: OpenBody, { code }: ReasonBody): void {
-    this.#options.log.warn("refused", { peer, service, code, path: describePath(path) });
+  #reportRefusal({ peer, path }: Connection, request: FirstRequest, { code, cure }: Refusal): void {
+    const { log } = this.#options;
+    const from = describePath(path);
+    const cured = cure === undefined ? {} : { cure };
+    if (request.asks === "open") {
+      log.warn("refused", { peer, service: request.service, code, path: from, ...cured });
+    } else log.warn("refused to resume a session", { peer, code, path: from });
   }
 
-  #report(transport: Transport, error: unknown): void {
+  #reportPath(peer: PeerId, service: string, event: PathEvent): void {
     const { log } = this.#options;
-    const from = describePath(transport.path);
+    const facts = { peer: shortPeerId(peer), service };
+    switch (event.kind) {
+      case "lost":
+        return log.info("session detached", { ...facts, why: event.why });
+      case "resumed": {
+        const { afterMs, replayed, path } = event;
+        const seconds = (afterMs / 1000).toFixed(1);
+        return log.info("session resumed", {
+          ...facts,
+          after_s: seconds,
+          replayed,
+          path: describePath(path),
+        });
+      }
+      case "retrying":
+        return; // a host waits to be called
+      default:
+        event satisfies never;
+    }
+  }
+
+  #report(from: string, error: unknown): void {
+    const { log } = this.#options;
     if (error instanceof TalosError) {
       const cause = error.cause === undefined ? undefined : messageOf(error.cause);
       log.debug("connection ended", { from, code: error.code, why: error.message, cause });
@@ -250,28 +345,32 @@ export class Host implements AsyncDisposable {
   }
 }
 
+/** Why a caller is refused, and what the host's owner can do about it. */
+type Refusal = ReasonBody & { readonly cure?: string };
+
 /** What a stranger hears whose first connection is still here. */
-const ONE_AT_A_TIME = {
-  granted: false,
+const ONE_AT_A_TIME: ReasonBody = {
   code: "busy",
   reason: "this peer is not authorised for anything here and is connected already",
-} as const;
+};
 
-/** Reads the first record, which must be a short one: nothing is known of the peer yet but who it is. */
-async function readOpen({ channel }: Connection): Promise<OpenBody> {
-  const decoded = decodeFrame(await firstFrame(channel));
-  if (decoded.type !== "open") {
-    throw new SessionError("protocol", `Cannot take ${decoded.type} frame: OPEN comes first`);
-  }
-  return decodeOpen(decoded.body);
-}
+/** What a peer hears that was a known one once. */
+const UNKNOWN_PEER: ReasonBody = {
+  code: "unauthorized",
+  reason: "this peer is not authorised for anything here",
+};
 
-async function firstFrame(channel: RecordChannel): Promise<Bytes> {
-  for (;;) {
-    const frame = channel.nextFrame(MAX_FIRST_RECORD_BYTES);
-    if (frame !== null) return frame;
-    if (!await channel.fill()) {
-      throw new SessionError("connection_lost", "The peer left before it asked for anything");
-    }
-  }
-}
+/** What a peer hears whose permission was withdrawn while it was away. */
+const NO_LONGER_PERMITTED: ReasonBody = {
+  code: "unauthorized",
+  reason: "the permission was withdrawn or has expired",
+};
+
+/** What a peer hears that asks for a session which has ended, or never was its own. */
+const NO_SUCH_SESSION: ReasonBody = {
+  code: "session_lost",
+  reason: "there is no such session, or no more",
+};
+
+/** What a peer hears that asks for a session of another process. */
+const ANOTHER_PROCESS: ReasonBody = { code: "session_lost", reason: "the host was restarted" };

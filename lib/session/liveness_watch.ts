@@ -26,6 +26,7 @@ export class LivenessWatch implements Disposable {
   readonly #actions: LivenessActions;
   #heardAt: number;
   #unackedSince: number | null = null;
+  #expectsAnswer = false;
   #pingedAt: number | null = null;
   #jumpedAt: number | null = null;
   /** Wall minus monotonic time, as last seen. */
@@ -43,7 +44,7 @@ export class LivenessWatch implements Disposable {
     this.#schedule(this.#heardAt);
   }
 
-  /** Notes that a record arrived. */
+  /** Notes that bytes arrived, or that a full path took some of ours. */
   heard(): void {
     this.#heardAt = this.#clock.monotonic();
     this.#pingedAt = null;
@@ -62,6 +63,25 @@ export class LivenessWatch implements Disposable {
   /** Notes that DATA was acknowledged, and whether there is more that is not. */
   acknowledged(awaitsMore: boolean): void {
     this.#unackedSince = awaitsMore ? this.#clock.monotonic() : null;
+  }
+
+  /** Notes whether somebody waits for a message of the other end. */
+  expectAnswer(isExpected: boolean): void {
+    if (this.#expectsAnswer === isExpected) return;
+    this.#expectsAnswer = isExpected;
+    if (isExpected) this.#schedule(this.#clock.monotonic());
+  }
+
+  /** Notes that the machine has slept: the other end may be gone, and is asked at once. */
+  jumped(): void {
+    this.#jumpedAt = this.#clock.monotonic();
+    this.#schedule(this.#jumpedAt);
+  }
+
+  /** Notes that something was sent which the other end answers at once, as it does a ping. */
+  answerDue(): void {
+    this.#pingedAt = this.#clock.monotonic();
+    this.#schedule(this.#pingedAt);
   }
 
   /** Stops watching. */
@@ -86,6 +106,7 @@ export class LivenessWatch implements Disposable {
     return {
       heardAt: this.#heardAt,
       unackedSince: this.#unackedSince,
+      expectsAnswer: this.#expectsAnswer,
       pingedAt: this.#pingedAt,
       jumpedAt: this.#jumpedAt,
     };

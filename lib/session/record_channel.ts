@@ -4,9 +4,7 @@
  *     u16 length ‖ ciphertext        one frame or a BUNDLE each, ChaCha20-Poly1305, 64-bit counter nonce
  *
  * Frames leave in the order in which they are enqueued. What is enqueued in one turn, or while a write is
- * under way, leaves in one write, and its short frames share records, because sealing costs more than they
- * do. The first record has one frame: what asks for something is judged by itself. After 2^20 records
- * the sender says REKEY as its last record under the old key; the nonce goes on. Reading hands out
+ * under way, leaves in one write, in the records that {@link RecordSealer} makes of it. Reading hands out
  * every frame that is already here without waiting. Any record that does not decrypt ends the channel.
  * When a write fails, reading goes on to the end of the stream before it reports that: what the other
  * end said last may say why. Buffers begin small, because most connections are idle.
@@ -24,33 +22,15 @@ import { NoiseError } from "../noise/errors.ts";
 import { TransportError } from "../transport/errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import { WireError } from "../wire/errors.ts";
-import {
-  BUNDLE_HEADER_BYTES,
-  BundleReader,
-  encodeRekey,
-  FrameType,
-  MAX_FRAME_BYTES,
-  RECORD_TAG_BYTES,
-} from "../wire/frames.ts";
-
+import { BundleReader, FrameType, RECORD_LENGTH_BYTES, RECORD_TAG_BYTES } from "../wire/frames.ts";
 import { SessionError } from "./errors.ts";
-
-const LENGTH_BYTES = 2;
+import { RecordSealer } from "./record_sealer.ts";
 
 /** What a read buffer begins with: no more is read of a stranger before it is known to be none. */
 const FIRST_READ_BUFFER_BYTES = STRANGER_BYTES;
 
 /** What it becomes once it was full: whole records and then some, so that a full pipe is read in few calls. */
-const READ_BUFFER_BYTES = 4 * (LENGTH_BYTES + MAX_RECORD_BYTES);
-
-/** What a write buffer begins with; it grows to what one write needs and is used again. */
-const WRITE_BUFFER_BYTES = 4 * 1024;
-
-/** Frames up to this size share records: copying them together beats sealing them one by one. */
-const SHORT_FRAME_BYTES = 2 * 1024;
-
-/** The longest record of several frames: long enough that sealing it costs little per frame. */
-const MAX_BUNDLE_BYTES = 16 * 1024;
+const READ_BUFFER_BYTES = 4 * (RECORD_LENGTH_BYTES + MAX_RECORD_BYTES);
 
 /** Sealed and unsent bytes at which a peer that does not read counts as dead. */
 const MAX_UNREAD_BYTES = 8 * MAX_QUEUED_AHEAD_BYTES;
@@ -76,7 +56,6 @@ export class RecordChannel implements Disposable {
   readonly #transport: Transport;
   readonly #keys: ChannelKeys;
   readonly #recordsPerKey: number;
-  #sentUnderKey = 0;
   #receivedUnderKey = 0;
 
   #incoming: Bytes;
@@ -84,18 +63,13 @@ export class RecordChannel implements Disposable {
   #end: number;
   #readBytes: number;
   #trimming = false;
-
-  /** Short frames that wait to be sealed: a BUNDLE, or what its only frame stands in. */
-  #bundle: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
-  #bundleBytes = 0;
-  #bundled = 0;
-  #isFirstRecord = true;
+  /** Whether a first record has been opened. */
+  #hasReceived = false;
   /** The frames of the record that was opened last, as far as they were not handed out. */
   readonly #frames = new BundleReader();
 
-  #outgoing: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
-  #spare: Bytes = new Uint8Array(WRITE_BUFFER_BYTES);
-  #outgoingBytes = 0;
+  readonly #sealer: RecordSealer;
+  /** The size of the write that is under way. */
   #writingBytes = 0;
   #writing: Promise<void> | undefined;
   #written: PromiseWithResolvers<void> | undefined;
@@ -112,6 +86,7 @@ export class RecordChannel implements Disposable {
     this.#transport = transport;
     this.#keys = keys;
     this.#recordsPerKey = options.recordsPerKey ?? RECORDS_PER_KEY;
+    this.#sealer = new RecordSealer(keys.send, this.#recordsPerKey);
     const ahead = options.readAhead ?? EMPTY;
     this.#incoming = new Uint8Array(Math.max(FIRST_READ_BUFFER_BYTES, ahead.length));
     this.#incoming.set(ahead);
@@ -120,7 +95,7 @@ export class RecordChannel implements Disposable {
 
   /** Bytes on their way that the transport has not taken yet. */
   get queuedBytes(): number {
-    return this.#bundleBytes + this.#outgoingBytes + this.#writingBytes;
+    return this.#sealer.heldBytes + this.#writingBytes;
   }
 
   /** Whether a bulk frame may be enqueued without delaying control frames too much. */
@@ -144,9 +119,9 @@ export class RecordChannel implements Disposable {
   }
 
   /**
-   * Takes a frame, given as consecutive parts that must not change until {@link whenWritten} or
-   * {@link flush} says that it was written, and sees to it that this is soon. Does not wait. When the
-   * channel can write no more it does nothing. Throws RangeError for a frame that fits into no record.
+   * Takes a frame, given as consecutive parts that are copied or sealed at once, and sees to it that it is
+   * written soon. Does not wait. When the channel can write no more it does nothing. Throws RangeError for
+   * a frame that fits into no record.
    */
   enqueue(...parts: readonly Bytes[]): void {
     if (!this.#writable) return;
@@ -156,87 +131,18 @@ export class RecordChannel implements Disposable {
       );
       return;
     }
-    let length = 0;
-    for (const part of parts) length += part.length;
-    if (length > MAX_FRAME_BYTES) {
-      throw new RangeError(
-        `Cannot seal frame: it has ${length} bytes, a record holds ${MAX_FRAME_BYTES}`,
-      );
-    }
-    if (length > SHORT_FRAME_BYTES) {
-      this.#sealBundle();
-      this.#seal(parts, length);
-    } else {
-      this.#addToBundle(parts, length);
-    }
+    this.#sealer.add(parts);
     this.#writing ??= this.#writeAll();
-  }
-
-  #addToBundle(parts: readonly Bytes[], length: number): void {
-    const needed = BUNDLE_HEADER_BYTES + length;
-    if (this.#bundleBytes + needed > MAX_BUNDLE_BYTES) this.#sealBundle();
-    if (this.#bundled === 0) this.#bundleBytes = 1;
-    const end = this.#bundleBytes + needed;
-    if (end > this.#bundle.length) this.#bundle = grown(this.#bundle, this.#bundleBytes, end);
-    let at = this.#bundleBytes;
-    this.#bundle[at++] = length >>> 8;
-    this.#bundle[at++] = length;
-    for (const part of parts) {
-      this.#bundle.set(part, at);
-      at += part.length;
-    }
-    this.#bundleBytes = end;
-    this.#bundled++;
-    if (this.#isFirstRecord) this.#sealBundle();
-  }
-
-  /** Seals the short frames that wait: one as it is, several as a BUNDLE. */
-  #sealBundle(): void {
-    if (this.#bundled === 0) return;
-    const start = this.#bundled === 1 ? 1 + BUNDLE_HEADER_BYTES : 0;
-    this.#bundle[0] = FrameType.bundle;
-    const record = this.#bundle.subarray(start, this.#bundleBytes);
-    this.#bundleBytes = 0;
-    this.#bundled = 0;
-    this.#seal([record], record.length);
-  }
-
-  #seal(parts: readonly Bytes[], length: number): void {
-    this.#sealRecord(parts, length);
-    this.#isFirstRecord = false;
-    if (++this.#sentUnderKey < this.#recordsPerKey) return;
-    const rekey = encodeRekey();
-    this.#sealRecord([rekey], rekey.length);
-    this.#keys.send.rekey();
-    this.#sentUnderKey = 0;
-  }
-
-  #sealRecord(parts: readonly Bytes[], length: number): void {
-    const sealedLength = length + RECORD_TAG_BYTES;
-    const at = this.#outgoingBytes + LENGTH_BYTES;
-    const end = at + sealedLength;
-    if (end > this.#outgoing.length) {
-      this.#outgoing = grown(this.#outgoing, this.#outgoingBytes, end);
-    }
-    this.#outgoing[at - 2] = sealedLength >>> 8;
-    this.#outgoing[at - 1] = sealedLength;
-    this.#keys.send.encryptInto(EMPTY, parts, this.#outgoing, at);
-    this.#outgoingBytes = end;
   }
 
   /** Writes until nothing is left. Begins a microtask later, so that one turn's frames share a write. */
   async #writeAll(): Promise<void> {
     await undefined;
     try {
-      for (;;) {
-        this.#sealBundle();
-        if (this.#outgoingBytes === 0 || this.#closed) break;
-        const batch = this.#outgoing;
-        this.#writingBytes = this.#outgoingBytes;
-        this.#outgoing = this.#spare;
-        this.#spare = batch;
-        this.#outgoingBytes = 0;
-        await this.#transport.write(batch.subarray(0, this.#writingBytes));
+      while (!this.#closed && this.#sealer.heldBytes > 0) {
+        const records = this.#sealer.take();
+        this.#writingBytes = records.length;
+        await this.#transport.write(records);
         this.#writingBytes = 0;
         this.#signalWritten();
       }
@@ -254,8 +160,8 @@ export class RecordChannel implements Disposable {
 
   /**
    * Returns the next frame that is already here, or null when {@link fill} is needed first. The frame is
-   * the caller's. Throws SessionError `protocol` for a record that does not decrypt, and for one whose
-   * ciphertext is longer than `maxRecordBytes`.
+   * the caller's. Throws SessionError `protocol` for a record that does not decrypt, for one whose
+   * ciphertext is longer than `maxRecordBytes`, and for a first one that is a BUNDLE (PROTOCOL §5).
    */
   nextFrame(maxRecordBytes = MAX_RECORD_BYTES): Bytes | null {
     for (;;) {
@@ -271,7 +177,11 @@ export class RecordChannel implements Disposable {
       if (++this.#receivedUnderKey > this.#recordsPerKey) {
         throw this.#fail(unreadable("the sender did not rekey in time"));
       }
-      return frame[0] === FrameType.bundle ? this.#unbundle(() => this.#frames.open(frame)) : frame;
+      const isFirst = !this.#hasReceived;
+      this.#hasReceived = true;
+      if (frame[0] !== FrameType.bundle) return frame;
+      if (isFirst) throw this.#fail(unreadable("the first one is a BUNDLE"));
+      return this.#unbundle(() => this.#frames.open(frame));
     }
   }
 
@@ -296,14 +206,14 @@ export class RecordChannel implements Disposable {
 
   #nextRecord(maxRecordBytes: number): Bytes | null {
     const available = this.#end - this.#start;
-    if (available < LENGTH_BYTES) return null;
+    if (available < RECORD_LENGTH_BYTES) return null;
     const length = (this.#incoming[this.#start]! << 8) | this.#incoming[this.#start + 1]!;
     if (length <= RECORD_TAG_BYTES || length > maxRecordBytes) {
       const least = RECORD_TAG_BYTES + 1;
       throw this.#fail(unreadable(`length is ${length}, expected ${least} to ${maxRecordBytes}`));
     }
-    if (available < LENGTH_BYTES + length) return null;
-    const from = this.#start + LENGTH_BYTES;
+    if (available < RECORD_LENGTH_BYTES + length) return null;
+    const from = this.#start + RECORD_LENGTH_BYTES;
     this.#start = from + length;
     return this.#incoming.subarray(from, this.#start);
   }
@@ -320,13 +230,15 @@ export class RecordChannel implements Disposable {
   /**
    * Waits for more bytes, once {@link nextFrame} has returned null. Returns false at the end of the
    * stream, also when {@link close} was called. Throws SessionError `connection_lost` when it broke, in
-   * either direction.
+   * either direction, and `protocol` instead of reading more than `maxBytes` in the life of the channel.
    */
-  async fill(): Promise<boolean> {
+  async fill(maxBytes = Infinity): Promise<boolean> {
+    const left = maxBytes - this.#readBytes;
+    if (left <= 0) throw this.#fail(unreadable(`it is not whole after ${this.#readBytes} bytes`));
     this.#makeRoom();
     let count: number | null;
     try {
-      count = await this.#transport.read(this.#incoming.subarray(this.#end));
+      count = await this.#transport.read(this.#incoming.subarray(this.#end, this.#end + left));
     } catch (error) {
       throw this.#fail(connectionLost(error));
     }
@@ -354,7 +266,7 @@ export class RecordChannel implements Disposable {
     } else if (this.#trimming && held.length === 0) {
       this.#incoming = new Uint8Array(FIRST_READ_BUFFER_BYTES);
       this.#trimming = false;
-    } else if (held.length > 0 && length - this.#start >= LENGTH_BYTES + MAX_RECORD_BYTES) {
+    } else if (held.length > 0 && length - this.#start >= RECORD_LENGTH_BYTES + MAX_RECORD_BYTES) {
       return;
     }
     this.#incoming.set(held);
@@ -365,12 +277,7 @@ export class RecordChannel implements Disposable {
   /** Gives back what busier times needed, as far as nothing is under way. For an idle connection. */
   trim(): void {
     this.#trimming = this.#incoming.length > FIRST_READ_BUFFER_BYTES; // done once the pending read ends
-    if (this.#writing !== undefined) return;
-    if (this.#outgoing.length > WRITE_BUFFER_BYTES) {
-      this.#outgoing = new Uint8Array(WRITE_BUFFER_BYTES);
-    }
-    if (this.#bundle.length > WRITE_BUFFER_BYTES) this.#bundle = new Uint8Array(WRITE_BUFFER_BYTES);
-    if (this.#spare.length > WRITE_BUFFER_BYTES) this.#spare = new Uint8Array(WRITE_BUFFER_BYTES);
+    if (this.#writing === undefined) this.#sealer.trim();
   }
 
   /** Waits until everything enqueued was taken by the transport, or can no longer be. */
@@ -427,13 +334,6 @@ export class RecordChannel implements Disposable {
     this.#transport.close();
     return this.#failure;
   }
-}
-
-/** Returns a larger buffer with the first `kept` bytes of `buffer` and room for `needed` in all. */
-function grown(buffer: Bytes, kept: number, needed: number): Bytes {
-  const larger = new Uint8Array(Math.max(needed, 2 * buffer.length));
-  larger.set(buffer.subarray(0, kept));
-  return larger;
 }
 
 function unreadable(state: string, cause?: unknown): SessionError {

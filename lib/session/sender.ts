@@ -1,6 +1,8 @@
 /**
  * The sending side of a session: messages in, in the order of the calls; DATA frames out, as far as the
- * peer's credit and the channel's queue have room.
+ * peer's credit and the channel's queue have room. It outlives connections: without one, messages are
+ * accepted as long as there is room for them, and the next one begins where the peer says that it lacks
+ * something.
  *
  * A message is accepted when there is room for it in the window and in the budget of the process; until
  * then whoever sends it waits, and whoever comes later waits behind. Before the session is granted the
@@ -9,21 +11,25 @@
 
 import type { Bytes } from "../bytes.ts";
 import { EARLY_DATA_BYTES, FRAGMENT_COST_BYTES } from "../limits.ts";
-import { encodeDataHeader } from "../wire/frames.ts";
+import { DATA_HEADER_BYTES, encodeDataHeader } from "../wire/frames.ts";
 import { SessionError } from "./errors.ts";
 import type { LivenessWatch } from "./liveness_watch.ts";
 import type { RecordChannel } from "./record_channel.ts";
 import type { ReplayShare } from "./replay_budget.ts";
 import { type ReceiveWindow, SendWindow, windowBytes } from "./window.ts";
 
-/** What a sender works with. It owns none of it but the share. */
-export interface SenderParts {
+/** A connection, as far as a sender needs it. */
+export interface SenderLink {
   /** Where DATA goes. */
   readonly channel: RecordChannel;
-  /** What DATA acknowledges and grants on its way. */
-  readonly receiving: ReceiveWindow;
   /** Learns when DATA leaves and when it is acknowledged. */
   readonly watch: LivenessWatch;
+}
+
+/** What a sender works with. It owns none of it but the share. */
+export interface SenderParts {
+  /** What DATA acknowledges and grants on its way. */
+  readonly receiving: ReceiveWindow;
   /** Bounds what is kept until it is acknowledged. */
   readonly share: ReplayShare;
   /** The longest message of our side, in bytes. */
@@ -34,6 +40,9 @@ export interface SenderParts {
 export class Sender {
   readonly #parts: SenderParts;
   readonly #window = new SendWindow(EARLY_DATA_BYTES);
+  /** Written anew for each fragment: the channel copies or seals what it is given at once. */
+  readonly #header: Bytes = new Uint8Array(DATA_HEADER_BYTES);
+  #link: SenderLink | null = null;
   #peerMaxMessage: number | undefined;
   #windowBytes = windowBytes(0);
   /** Resolves when there may be more room, or none any more; made when it is waited for. */
@@ -46,7 +55,7 @@ export class Sender {
   #messages = 0;
   #bytes = 0;
 
-  /** Sends over `parts.channel`. */
+  /** Makes a sender that has no connection yet. */
   constructor(parts: SenderParts) {
     this.#parts = parts;
   }
@@ -61,9 +70,49 @@ export class Sender {
     return this.#messages;
   }
 
+  /**
+   * How many messages were wholly handed to a connection, whatever became of it. Messages are handed over in
+   * the order in which they were accepted: of all later ones the peer cannot have got the end.
+   */
+  get messagesHandedOver(): number {
+    return this.#messages - this.#window.uncutMessages;
+  }
+
+  /** Whether any part of a message was handed to a connection. */
+  get hasBegun(): boolean {
+    return this.#window.lastSeq > 0;
+  }
+
+  /** What is held, in bytes and costs; less means that the peer has acknowledged some. */
+  get heldBytes(): number {
+    return this.#window.heldBytes;
+  }
+
   /** How many bytes they had. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Sends over `link` from now on. */
+  attach(link: SenderLink): void {
+    this.#link = link;
+    this.#waitingForRoom = false;
+    this.#pump();
+    this.#signalProgress();
+  }
+
+  /** Sends nothing until {@link attach} is called again. */
+  detach(): void {
+    this.#link = null;
+  }
+
+  /**
+   * Prepares to send everything from fragment `next` on once more, and returns how many messages that is
+   * the end of. Throws SessionError `protocol`, and changes nothing, when the peer cannot lack that.
+   */
+  rewind(next: number): number {
+    this.#parts.share.giveBack(this.#window.rewind(next));
+    return this.#window.keptMessages;
   }
 
   /**
@@ -136,46 +185,55 @@ export class Sender {
 
   /** Takes the peer's acknowledgement and grant. Throws SessionError `protocol`. */
   acknowledged(ack: number, credit: number): void {
-    const { share, watch } = this.#parts;
-    share.giveBack(this.#window.acknowledge(ack, credit));
-    watch.acknowledged(this.#window.awaitsAck);
+    this.#parts.share.giveBack(this.#window.acknowledge(ack, credit));
+    this.#link?.watch.acknowledged(this.#window.awaitsAck);
     this.#pump();
     this.#signalProgress();
   }
 
   /**
    * Accepts no more messages. Resolves to true when all that were accepted have been handed to the
-   * channel, to false when {@link end} came first.
+   * connection there is, to false when {@link end} came first.
    */
   async finish(): Promise<boolean> {
     this.#finishing = true;
     await this.#lastSend;
-    while (this.#end === undefined && !this.#window.allSent) await this.#progressed();
+    while (this.#end === undefined && !this.#allSent) await this.#progressed();
     return this.#end === undefined;
+  }
+
+  get #allSent(): boolean {
+    return this.#link !== null && this.#window.allSent;
   }
 
   /** Stops, once. Whoever waits, and whoever sends later, gets `error`. */
   end(error: Error): void {
     this.#end = error;
+    this.#link = null;
     this.#parts.share[Symbol.dispose]();
     this.#signalProgress();
   }
 
   #pump(): void {
-    const { channel, receiving, watch } = this.#parts;
+    const link = this.#link;
+    if (link === null) return;
+    const { channel, watch } = link;
+    const { receiving } = this.#parts;
     while (channel.hasRoom) {
       const fragment = this.#window.next();
       if (fragment === null) return;
       const { ack, credit } = receiving;
-      channel.enqueue(encodeDataHeader(fragment.more, fragment.seq, ack, credit), fragment.bytes);
+      const { more, seq, bytes } = fragment;
+      channel.enqueue(encodeDataHeader(more, seq, ack, credit, this.#header), bytes);
       receiving.advertised();
       watch.sent();
     }
     if (this.#waitingForRoom) return;
     this.#waitingForRoom = true;
     channel.whenWritten().then(() => {
+      if (this.#link !== link) return;
       this.#waitingForRoom = false;
-      if (this.#end !== undefined) return;
+      watch.heard(); // a full queue moved: the other end's system takes bytes
       this.#pump();
       this.#signalProgress();
     });

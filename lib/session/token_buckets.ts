@@ -36,24 +36,24 @@ export class TokenBuckets {
   }
 
   /**
-   * Takes a token out of the bucket of `key` and returns 0, or returns in how many milliseconds there will
-   * be one.
+   * Takes a token, or `count`, out of the bucket of `key` and returns 0, or returns in how many milliseconds
+   * there will be as many.
    *
    * @param now Monotonic milliseconds.
    */
-  take(key: string, now: number): number {
-    const wait = this.wait(key, now);
+  take(key: string, now: number, count = 1): number {
+    const wait = this.wait(key, now, count);
     if (wait > 0) return wait;
-    const tokens = this.#tokens(key, now) - 1;
+    const tokens = this.#tokens(key, now) - count;
     this.#buckets.delete(key); // to the end: what was used last is forgotten last
     this.#buckets.set(key, { tokens, at: now });
     if (this.#buckets.size > this.#pruneAt) this.#prune(now);
     return 0;
   }
 
-  /** Returns in how many milliseconds there will be a token for `key`; 0 when there is one. */
-  wait(key: string, now: number): number {
-    const missing = 1 - this.#tokens(key, now);
+  /** Returns in how many milliseconds there will be a token, or `count`, for `key`; 0 when there is. */
+  wait(key: string, now: number, count = 1): number {
+    const missing = count - this.#tokens(key, now);
     return missing <= 0 ? 0 : Math.ceil(missing * 60_000 / this.#rate.perMinute);
   }
 

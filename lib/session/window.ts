@@ -73,6 +73,18 @@ export class SendWindow {
     return this.#sent > 0;
   }
 
+  /** How many messages are not wholly cut: the last fragment of none of these was ever sent. */
+  get uncutMessages(): number {
+    return this.#queue.length;
+  }
+
+  /** How many messages are wholly cut and not wholly acknowledged. Takes time in proportion to what is kept. */
+  get keptMessages(): number {
+    let messages = 0;
+    for (let at = 0; at < this.#kept.length; at++) if (!this.#kept.at(at)!.more) messages++;
+    return messages;
+  }
+
   /** The number of the last fragment that was cut; 0 when none was. */
   get lastSeq(): number {
     return this.#lastSeq;
@@ -171,9 +183,9 @@ export class SendWindow {
 export class ReceiveWindow {
   readonly #maxMessage: number;
   readonly #window: number;
-  readonly #messages = new Queue<Bytes>();
+  #messages = new Queue<Bytes>();
   /** What the messages in `#messages` cost, each as one fragment or several. */
-  readonly #costs = new Queue<number>();
+  #costs = new Queue<number>();
   #partial: Bytes[] = [];
   #partialBytes = 0;
   #partialCost = 0;
@@ -183,11 +195,16 @@ export class ReceiveWindow {
   /** What the sender may still send of what it was granted. */
   #granted: number;
   #sinceAck = 0;
+  /** Whether nobody will take any message any more. */
+  #discards = false;
 
-  /** `maxMessage` is the longest message accepted, `granted` the credit the sender begins with. */
-  constructor(maxMessage: number, granted: number) {
+  /**
+   * `maxMessage` is the longest message accepted, `granted` the credit the sender begins with, `window` what is
+   * buffered at most.
+   */
+  constructor(maxMessage: number, granted: number, window = windowBytes(maxMessage)) {
     this.#maxMessage = maxMessage;
-    this.#window = windowBytes(maxMessage);
+    this.#window = window;
     this.#granted = granted;
   }
 
@@ -203,9 +220,10 @@ export class ReceiveWindow {
 
   /**
    * Bytes that will be buffered beyond {@link ack}: never less than what was granted already, and room
-   * for one fragment while an incomplete message is all there is.
+   * for one fragment while an incomplete message is all there is; behind {@link discard} only the former.
    */
   get credit(): number {
+    if (this.#discards) return this.#granted;
     const alone = this.#partial.length > 0 && this.#messages.length === 0;
     const least = alone ? MAX_FRAGMENT_BYTES + FRAGMENT_COST_BYTES : 0;
     return Math.max(this.#window - this.#buffered, least, this.#granted);
@@ -235,9 +253,10 @@ export class ReceiveWindow {
     const { seq, more, bytes } = fragment;
     const cost = costOf(fragment);
     this.#received = seq;
-    this.#buffered += cost;
     this.#granted -= cost;
     this.#sinceAck += cost;
+    if (this.#discards) return;
+    this.#buffered += cost;
     this.#partialCost += cost;
     if (more) {
       this.#partial.push(bytes);
@@ -246,6 +265,22 @@ export class ReceiveWindow {
     }
     this.#messages.push(this.#partial.length === 0 ? bytes : this.#assembled(bytes));
     this.#costs.push(this.#partialCost);
+    this.#forgetPartial();
+  }
+
+  /**
+   * Drops what is held and whatever still comes, and grants nothing more: nobody will take it. What was granted
+   * may come, and is acknowledged.
+   */
+  discard(): void {
+    this.#discards = true;
+    this.#messages = new Queue();
+    this.#costs = new Queue();
+    this.#forgetPartial();
+    this.#buffered = 0;
+  }
+
+  #forgetPartial(): void {
     this.#partial = [];
     this.#partialBytes = 0;
     this.#partialCost = 0;

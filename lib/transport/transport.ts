@@ -40,7 +40,11 @@ export interface Transport extends Disposable {
   close(): void;
 }
 
-/** Returns `kind remote`, as it stands in logs and errors. */
-export function describePath(path: PathLabel): string {
-  return `${path.kind} ${path.remote}`;
+/**
+ * Returns `kind remote`, as it stands in logs and errors, and how long a question is under way there and back
+ * where that is known.
+ */
+export function describePath({ kind, remote }: PathLabel, roundTripMs?: number): string {
+  const time = roundTripMs === undefined ? "" : `, ${Math.max(1, Math.round(roundTripMs))} ms`;
+  return `${kind} ${remote}${time}`;
 }

@@ -4,9 +4,13 @@ import {
   decodeOpen,
   decodeOpened,
   decodeReason,
+  decodeResume,
+  decodeResumed,
   encodeOpen,
   encodeOpened,
   encodeReason,
+  encodeResume,
+  encodeResumed,
 } from "../../lib/session/bodies.ts";
 import { decodeFrame } from "../../lib/wire/frames.ts";
 import { encode, type MsgPackInput } from "../../lib/wire/msgpack.ts";
@@ -21,7 +25,7 @@ function bodyOf(frame: Bytes): Bytes {
 }
 
 Deno.test("encodeOpen() gives the published bytes, and decodeOpen() reads them", () => {
-  const open = { id: ID, service: "mcp/default", maxMessage: 64 * 2 ** 20, salt: SALT };
+  const open = { id: ID, service: "mcp/default", maxMessage: 64 * 2 ** 20, salt: SALT, attempt: 0 };
   const frame = encodeOpen(open);
   assert.equal(
     hex(frame),
@@ -35,16 +39,51 @@ Deno.test("encodeOpen() gives the published bytes, and decodeOpen() reads them",
 });
 
 Deno.test("encodeOpened() gives the published bytes, and decodeOpened() reads them", () => {
-  const opened = { instance: ID, service: "mcp/x", maxMessage: 3072 };
+  const opened = {
+    instance: ID,
+    service: "mcp/x",
+    maxMessage: 3072,
+    detachTimeoutMs: 600_000,
+    next: 1,
+  };
   const frame = encodeOpened(opened);
   assert.equal(
     hex(frame),
-    "02" + "83" +
+    "02" + "85" +
       "a8696e7374616e6365" + "c410" + "11".repeat(16) +
       "a773657276696365" + "a56d63702f78" +
-      "ab6d61785f6d657373616765" + "cd0c00",
+      "ab6d61785f6d657373616765" + "cd0c00" +
+      "ae6465746163685f74696d656f7574" + "ce000927c0" +
+      "a46e657874" + "01",
   );
   assert.deepEqual(decodeOpened(bodyOf(frame)), opened);
+});
+
+Deno.test("encodeOpen() says which attempt it is unless it is the first", () => {
+  const open = { id: ID, service: "mcp/x", maxMessage: 3072, salt: SALT };
+  const again = encodeOpen(open, 2);
+  assert.ok(hex(again).endsWith("a7617474656d7074" + "02"));
+  assert.deepEqual(decodeOpen(bodyOf(again)), { ...open, attempt: 2 });
+});
+
+Deno.test("encodeResume() gives the published bytes, and decodeResume() reads them", () => {
+  const resume = { id: ID, instance: SALT, attempt: 300, next: 2 ** 32 };
+  const frame = encodeResume(resume);
+  assert.equal(
+    hex(frame),
+    "04" + "84" +
+      "a26964" + "c410" + "11".repeat(16) +
+      "a8696e7374616e6365" + "c410" + "22".repeat(16) +
+      "a7617474656d7074" + "cd012c" +
+      "a46e657874" + "cf0000000100000000",
+  );
+  assert.deepEqual(decodeResume(bodyOf(frame)), resume);
+});
+
+Deno.test("encodeResumed() gives the published bytes, and decodeResumed() reads them", () => {
+  const frame = encodeResumed({ next: 7 });
+  assert.equal(hex(frame), "05" + "81" + "a46e657874" + "07");
+  assert.deepEqual(decodeResumed(bodyOf(frame)), { next: 7 });
 });
 
 Deno.test("encodeReason() gives the published bytes, and decodeReason() reads them", () => {
@@ -82,7 +121,15 @@ const OPEN: Record<string, MsgPackInput> = {
   max_message: 65_536,
   salt: SALT,
 };
-const OPENED: Record<string, MsgPackInput> = { instance: ID, service: "s", max_message: 65_536 };
+const OPENED: Record<string, MsgPackInput> = {
+  instance: ID,
+  service: "s",
+  max_message: 65_536,
+  detach_timeout: 0,
+  next: 1,
+};
+const RESUME: Record<string, MsgPackInput> = { id: ID, instance: ID, attempt: 1, next: 1 };
+const RESUMED: Record<string, MsgPackInput> = { next: 1 };
 const REASON: Record<string, MsgPackInput> = { code: "c", reason: "r" };
 
 for (
@@ -97,7 +144,16 @@ for (
       instance: [new Uint8Array(15), new Uint8Array(17), null],
       service: ["s".repeat(81), 1],
       max_message: [0, 3071, 2 ** 31 + 1],
+      detach_timeout: [-1, 86_400_001, null],
+      next: [0, -1, "1"],
     }],
+    ["RESUME", RESUME, decodeResume, {
+      id: [new Uint8Array(15), new Uint8Array(17), null],
+      instance: [new Uint8Array(15), new Uint8Array(17)],
+      attempt: [0, -1, "1"],
+      next: [0, -1, new Uint8Array(1)],
+    }],
+    ["RESUMED", RESUMED, decodeResumed, { next: [0, -1, null] }],
     ["REFUSED", REASON, (body: Bytes) => decodeReason("refused", body), {
       code: ["c".repeat(129), 1, null],
       reason: ["r".repeat(2049), 1, new Uint8Array(1)],
@@ -126,6 +182,6 @@ for (
 }
 
 Deno.test("an initiator may leave the choice of the service to the host", () => {
-  const open = { id: ID, service: "", maxMessage: 3072, salt: SALT };
+  const open = { id: ID, service: "", maxMessage: 3072, salt: SALT, attempt: 0 };
   assert.deepEqual(decodeOpen(bodyOf(encodeOpen(open))), open);
 });

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { type Bytes, concat, fromUtf8, utf8 } from "../../lib/bytes.ts";
+import { type Bytes, concat, EMPTY, fromUtf8, utf8 } from "../../lib/bytes.ts";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import { systemRandom } from "../../lib/crypto/random.ts";
 import type { LocalIdentity } from "../../lib/identity/local_identity.ts";
 import type { Log, LogFields } from "../../lib/log.ts";
+import { CipherState } from "../../lib/noise/cipher_state.ts";
+import { TALOS_SUITE } from "../../lib/noise/suite.ts";
 import { encodeOpen, encodeReason } from "../../lib/session/bodies.ts";
 import type { Connection } from "../../lib/session/connection.ts";
 import { SessionError } from "../../lib/session/errors.ts";
@@ -13,12 +15,14 @@ import { Session } from "../../lib/session/session.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import { connectTcp, listenTcp } from "../../lib/transport/tcp.ts";
 import type { Transport } from "../../lib/transport/transport.ts";
-import { decodeFrame, encodePing } from "../../lib/wire/frames.ts";
+import { decodeFrame, encodePing, encodeRekey } from "../../lib/wire/frames.ts";
 import { encodePreface } from "../../lib/wire/preface.ts";
 import { FaultyTransport, ScriptedTransport } from "../transport/faulty.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
 import {
   ALICE,
+  channelsOver,
+  connectionOver,
   dataFrame,
   failure,
   HOST,
@@ -104,7 +108,8 @@ class Stage implements AsyncDisposable {
 
   /** Returns a session with the host. */
   async open(from: LocalIdentity = ALICE, source = "192.0.2.1"): Promise<Session> {
-    return Session.open(await this.call(from, source), openBody(), this.clock);
+    const id = systemRandom(16);
+    return Session.open(await this.call(from, source), openBody({ id }), this.clock);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -272,6 +277,27 @@ Deno.test("Host hangs up when a first record of more than 1,024 bytes is announc
   await turn();
   assert.equal(other.far.closed, true);
   other.channel.close();
+});
+
+Deno.test("Host reads 4 KiB and no more when none of the records in them holds a frame", async () => {
+  await using stage = new Stage();
+  const sender = new CipherState(TALOS_SUITE.cipher, new Uint8Array(32).fill(1));
+  const rekeys = Array.from({ length: 1000 }, () => {
+    const record = concat(Uint8Array.of(0, 17), sender.encryptWithAd(EMPTY, encodeRekey()));
+    sender.rekey();
+    return record;
+  });
+  const far = new FaultyTransport(new ScriptedTransport(concat(...rekeys), "waits"));
+  // Where keys last for no record at all, every REKEY is in its place.
+  const [, channel] = channelsOver([far, far], [{}, { recordsPerKey: 0 }]);
+  stage.host.acceptConnection(connectionOver(channel, MALLORY));
+  await turn();
+  assert.equal(far.readBytes, 4096);
+  assert.equal(far.closed, true);
+  assert.deepEqual([stage.asked, stage.log.lines.map(({ fields }) => fields.why)], [
+    [],
+    ["Cannot read record: it is not whole after 4096 bytes"],
+  ]);
 });
 
 Deno.test("Host hangs up on an OPEN that is not as it must be, before it decides anything", async () => {
@@ -565,6 +591,7 @@ Deno.test("Host goes on when deciding throws, and says so in its log", async () 
   });
   const session = await stage.open();
   await failure(session.opened, "connection_lost");
+  await turn();
   assert.deepEqual(stage.log.at("error"), ["connection failed"]);
   bad = false;
   await failure((await stage.open()).opened, "busy");

@@ -8,7 +8,13 @@ import { FaultyTransport } from "../transport/faulty.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
 import { dataFrame, failure, framesSoFar, isSettled, nextFrame, rawInitiator } from "./peers.ts";
 
-const QUIET: Liveness = { heardAt: 1000, unackedSince: null, pingedAt: null, jumpedAt: null };
+const QUIET: Liveness = {
+  heardAt: 1000,
+  unackedSince: null,
+  expectsAnswer: false,
+  pingedAt: null,
+  jumpedAt: null,
+};
 const wait = (ms: number) => ({ action: "wait", ms });
 const PING = { action: "ping" };
 
@@ -26,6 +32,13 @@ Deno.test("livenessStep() pings after 2 s of unacknowledged DATA and silence", (
   // A slow link is not a dead one: something came in since.
   assert.deepEqual(livenessStep({ ...state, heardAt: 6500 }, 7000), wait(1500));
   assert.deepEqual(livenessStep({ ...state, heardAt: 6500 }, 8500), PING);
+});
+
+Deno.test("livenessStep() pings after 2 s of silence when an answer is expected", () => {
+  const state = { ...QUIET, expectsAnswer: true };
+  assert.deepEqual(livenessStep(state, 1000), wait(2000));
+  assert.deepEqual(livenessStep(state, 2999), wait(1));
+  assert.deepEqual(livenessStep(state, 3000), PING);
 });
 
 Deno.test("livenessStep() pings at once when the wall clock jumped", () => {
@@ -53,6 +66,24 @@ Deno.test("LivenessWatch pings after 15 s of silence and gives up 3 s later", as
   await clock.advance(60_000);
   assert.deepEqual(events, ["ping at 15000", "dead at 18000 after 18000"]);
   assert.equal(clock.timers, 0);
+  watch[Symbol.dispose]();
+});
+
+Deno.test("LivenessWatch pings again and again when an answer is expected", async () => {
+  const { clock, events, watch } = new Scene();
+  await clock.advance(5_000);
+  watch.expectAnswer(true);
+  await clock.advance(100);
+  assert.deepEqual(events, ["ping at 5000"]);
+  watch.heard();
+  await clock.advance(2_900); // its timer stands for the answer to the ping before
+  assert.deepEqual(events, ["ping at 5000", "ping at 8000"]);
+  watch.heard();
+  watch.expectAnswer(false);
+  await clock.advance(14_900);
+  assert.equal(events.length, 2);
+  await clock.advance(100);
+  assert.equal(events.length, 3);
   watch[Symbol.dispose]();
 });
 

@@ -19,7 +19,7 @@ import { Session } from "../../lib/session/session.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import type { Transport } from "../../lib/transport/transport.ts";
 import { decodeFrame, encodeDataHeader, encodePing, type Frame } from "../../lib/wire/frames.ts";
-import { ConnectionKind } from "../../lib/wire/preface.ts";
+import { ConnectionKind, SUPPORTED_VERSIONS } from "../../lib/wire/preface.ts";
 import { seededIdentity } from "../../scripts/seeded_identity.ts";
 import { SeededRandom } from "../../scripts/seeded_random.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
@@ -98,6 +98,7 @@ export function connectionOver(channel: RecordChannel, peer: LocalIdentity): Con
     channel,
     path: { kind: "memory", remote: "memory", source: "memory" },
     caps: [],
+    versions: SUPPORTED_VERSIONS,
     skewMs: 0,
     handshakeHash: new Uint8Array(32),
   };
@@ -110,6 +111,7 @@ export function openBody(changes: Partial<OpenBody> = {}): OpenBody {
     service: "mcp/default",
     maxMessage: 65_536,
     salt: new Uint8Array(16).fill(9),
+    attempt: 0,
     ...changes,
   };
 }
@@ -120,6 +122,8 @@ export function openedBody(changes: Partial<OpenedBody> = {}): OpenedBody {
     instance: new Uint8Array(16).fill(1),
     service: "mcp/default",
     maxMessage: 65_536,
+    detachTimeoutMs: 0,
+    next: 1,
     ...changes,
   };
 }

@@ -346,6 +346,20 @@ Deno.test("a REKEY is refused before its time, and so is a second one", async ()
   assert.throws(() => twice.nextFrame(), { message: /REKEY came after 0 records/ });
 });
 
+Deno.test("fill() reads as many bytes as it is told and throws when more would be needed", async () => {
+  const stream = await sealed([frame(1, 40), frame(2, 40)]);
+  const transport = new FaultyTransport(new ScriptedTransport(stream));
+  const [, channel] = channelsOver([transport, transport]);
+  assert.equal(await channel.fill(57), true);
+  assert.equal(channel.nextFrame(), null);
+  assert.equal(await channel.fill(58), true);
+  assert.equal(channel.nextFrame()?.length, 40);
+  const error = await failure(channel.fill(58), "protocol");
+  assert.equal(error.message, "Cannot read record: it is not whole after 58 bytes");
+  assert.equal(transport.readBytes, 58);
+  assert.equal(transport.closed, true);
+});
+
 Deno.test("short frames of one turn share a record, behind a first one that stands alone", async () => {
   const stream = await sealedTogether([frame(1, 40), frame(2, 10), frame(3, 20), frame(4, 3000)]);
   // u16 length, frame, tag; then BUNDLE, two lengths, two frames; then the long one.
@@ -379,6 +393,18 @@ Deno.test("a BUNDLE is refused whose frames do not fill it or must stand alone",
     for (let i = 0; i < 1 + accepted; i++) assert.ok(channel.nextFrame() !== null, bundle);
     assert.throws(() => channel.nextFrame(), { message: /its frames do not fill it/ }, bundle);
   }
+});
+
+Deno.test("a BUNDLE is refused in the first record, and in no later one", async () => {
+  const bundle = fromHex("1e" + "0005" + "1200000001" + "0005" + "1200000002");
+  const channel = reading(await sealed([bundle]));
+  await channel.fill();
+  assert.throws(() => channel.nextFrame(), {
+    code: "protocol",
+    message: "Cannot read record: the first one is a BUNDLE",
+  });
+  const later = reading(await sealed([frame(1, 40), bundle]));
+  assert.equal((await readAll(later)).length, 3);
 });
 
 Deno.test("a write that fails is reported once the stream has been read to its end", async () => {

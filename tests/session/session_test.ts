@@ -82,6 +82,7 @@ Deno.test("messages of both directions arrive whole and in order, whatever their
       messagesReceived: 120,
       bytesSent: bytes,
       bytesReceived: bytes,
+      resumptions: 0,
     });
   }
   await closeBoth(pair);
@@ -251,6 +252,29 @@ Deno.test("opened rejects when the connection is lost before any answer", async 
   await failure(session.receive(), "connection_lost");
 });
 
+Deno.test("a session that cannot dial ends with its connection, however long the host would keep it", async () => {
+  const clock = new FakeClock();
+  const { channel, session, transports } = await rawHost({ clock });
+  channel.enqueue(encodeOpened(openedBody({ detachTimeoutMs: 60_000 })));
+  await session.opened;
+  transports[1].close();
+  await failure(session.receive(), "connection_lost");
+  assert.equal(session.state, "ended");
+  assert.equal(clock.timers, 0);
+});
+
+Deno.test("reopen(), resume() and moveTo() throw TypeError at the end that cannot do them", async () => {
+  const [near, far] = await sessionPair();
+  const [channel] = channelsOver(memoryPair());
+  const connection = connectionOver(channel, HOST);
+  const resume = { id: new Uint8Array(16), instance: new Uint8Array(16), attempt: 1, next: 1 };
+  assert.throws(() => near.resume(connection, resume), TypeError);
+  assert.throws(() => near.reopen(connection, openBody(), openedBody()), TypeError);
+  assert.throws(() => far.moveTo(connection), TypeError);
+  assert.deepEqual([near.state, far.state], ["live", "live"]);
+  await Promise.all([near.close(), far.close()]);
+});
+
 // Closing.
 
 Deno.test("CLOSE ends one direction: the other goes on until it is closed too", async () => {
@@ -369,6 +393,27 @@ Deno.test("close() waits 2 s for the other end, and no longer", async () => {
   await session.ended;
   assert.equal(clock.timers, 0);
   assert.equal(await channel.fill(), false);
+});
+
+Deno.test("conclude() drops what was not received and what still comes, and grants nothing more for it", async () => {
+  const clock = new FakeClock();
+  const { channel, session } = await rawInitiator({ clock });
+  channel.enqueue(dataFrame(1, "nobody takes it"));
+  channel.enqueue(dataFrame(2, new Uint8Array(2000), { more: true }));
+  await turn();
+  const concluded = session.conclude();
+  assert.equal(session.tryReceive(), null);
+  for (let seq = 3; seq <= 7; seq++) channel.enqueue(dataFrame(seq, new Uint8Array(60_000)));
+  await clock.advance(200);
+  const acks = (await framesSoFar(channel)).filter((each) => each.type === "ack");
+  // Of the window that was granted at first, less what came.
+  const credit = 65_536 + 2 ** 20 - (15 + 2000 + 5 * 60_000 + 7 * 256);
+  assert.deepEqual(acks.at(-1), { type: "ack", ack: 7, credit });
+  assert.equal(session.tryReceive(), null);
+  channel.enqueue(encodeReason("close", NORMAL_CLOSE));
+  await channel.closeWrite();
+  await concluded;
+  assert.equal(session.counts.messagesReceived, 0);
 });
 
 Deno.test("close() waits as long as it is told to, and is done when it is called again", async () => {
@@ -835,8 +880,8 @@ Deno.test("a session ends with protocol when the host sends OPENED twice, or REF
 Deno.test("a session ends with protocol when OPENED announces a limit below early data", async () => {
   const { channel, session } = await rawHost();
   const opened = encodeOpened(openedBody({ maxMessage: 3072 }));
-  const at = opened.length - 2; // uint16 3072 is the last thing in it
-  assert.deepEqual([...opened.subarray(at)], [0x0c, 0x00]);
+  const at = opened.length - 2 - "\xaedetach_timeout\0\xa4next\x01".length; // uint16 3072 comes before
+  assert.deepEqual([...opened.subarray(at, at + 2)], [0x0c, 0x00]);
   opened[at + 1] = 0;
   opened[at] = 0x0b;
   channel.enqueue(opened);

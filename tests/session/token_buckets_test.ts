@@ -41,3 +41,11 @@ Deno.test("TokenBuckets forgets full buckets, and those used longest ago when th
   for (let i = 0; i < 3; i++) buckets.take("flood 19999", 60_001);
   assert.ok(buckets.wait("flood 19999", 60_001) > 0);
 });
+
+Deno.test("TokenBuckets.take() takes several at once, or none and says when there will be as many", () => {
+  const buckets = new TokenBuckets({ burst: 10, perMinute: 60 });
+  assert.equal(buckets.take("a", 0, 8), 0);
+  assert.equal(buckets.take("a", 0, 5), 3_000);
+  assert.equal(buckets.take("a", 0, 2), 0);
+  assert.equal(buckets.take("a", 5_000, 5), 0);
+});

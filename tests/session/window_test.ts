@@ -391,3 +391,31 @@ for (const maxMessage of [3072, 20_000, 300_000]) {
     }
   });
 }
+
+Deno.test("ReceiveWindow.discard() drops what is held and what comes, and grants nothing more", () => {
+  const window = new ReceiveWindow(10_000, 20_000);
+  window.advertised();
+  const granted = window.credit;
+  window.accept({ seq: 1, more: false, bytes: new Uint8Array(1000) });
+  window.accept({ seq: 2, more: true, bytes: new Uint8Array(2000) });
+  window.discard();
+  assert.deepEqual([window.bufferedBytes, window.take()], [0, null]);
+  window.accept({ seq: 3, more: false, bytes: new Uint8Array(9000) });
+  window.accept({ seq: 4, more: true, bytes: new Uint8Array(5000) });
+  assert.deepEqual([window.bufferedBytes, window.take(), window.ack], [0, null, 4]);
+  const cost = 1000 + 2000 + 9000 + 5000 + 4 * 256;
+  assert.equal(window.credit, granted - cost);
+  window.advertised();
+  assert.equal(window.credit, granted - cost);
+  assert.equal(window.ackUrgent, false);
+});
+
+Deno.test("ReceiveWindow buffers no more than it is told, whatever a message may have", () => {
+  const window = new ReceiveWindow(3072, 3072, 3072);
+  assert.equal(window.credit, 3072);
+  window.accept({ seq: 1, more: false, bytes: new Uint8Array(1000) });
+  window.advertised();
+  assert.equal(window.credit, 3072 - 1256);
+  window.take();
+  assert.equal(window.credit, 3072);
+});
