@@ -24,6 +24,10 @@ export type DiscoveryErrorCode =
   | "peer_away"
   /** The peer is there now, but none of its addresses can be reached from here. */
   | "peer_unreachable"
+  /** The peer does not take calls from this one through the relay. */
+  | "peer_declined"
+  /** The relay does not carry us to the peer. */
+  | "relay_failed"
   /** The peer serves, but not this service. */
   | "unknown_service";
 

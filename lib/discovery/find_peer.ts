@@ -11,7 +11,13 @@ import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Database } from "../identity/database.ts";
 import { formatHostPort, type HostPort } from "../identity/host_port.ts";
-import { serverOf, serviceLabel, type ServiceName } from "../identity/names.ts";
+import {
+  DEFAULT_SERVER,
+  mcpService,
+  serverOf,
+  serviceLabel,
+  type ServiceName,
+} from "../identity/names.ts";
 import { type PeerId, shortPeerId } from "../identity/peer_id.ts";
 import type { Log } from "../log.ts";
 import {
@@ -23,13 +29,23 @@ import { WireError } from "../wire/errors.ts";
 import type { FoundPeer } from "../wire/registry_messages.ts";
 import { DiscoveryError } from "./errors.ts";
 import { RegistryClient, type RegistryOptions } from "./registry_client.ts";
+import type { RegistryVisit } from "./registry_visit.ts";
+import { nameOneOf } from "./name_service.ts";
+import { quoted } from "./remote_text.ts";
 import { noteRecord, seenRecords } from "./seen_records.ts";
+
+/** What is meant where no service is named. */
+const DEFAULT_SERVICE = mcpService(DEFAULT_SERVER);
 
 /** Whom to find, and by whose help. */
 export interface FindOptions extends RegistryOptions {
   /** Whom. */
   readonly peer: PeerId;
-  /** Which service; the only one when absent. */
+  /** What the user calls it, for commands in hints; its Peer ID when absent. */
+  readonly called?: string;
+  /** The connection to the registry, if it is used for more than this. */
+  readonly visit?: RegistryVisit;
+  /** Which service; when absent `default` if the peer serves that, else the only one. */
   readonly service?: ServiceName;
 }
 
@@ -47,6 +63,8 @@ export interface PeerPresence {
 export interface Whereabouts {
   /** Its addresses, best first; empty where it published none. */
   readonly addresses: readonly HostPort[];
+  /** The service that was chosen. */
+  readonly service: ServiceName;
   /** What the registry says of the peer; null for what only our memory knows. */
   readonly presence: PeerPresence | null;
   /** When the peer published the addresses, Unix time in milliseconds by its own clock. */
@@ -90,6 +108,7 @@ export function rememberedPeer(options: FindOptions): Whereabouts | null {
 }
 
 async function ask(options: FindOptions): Promise<FoundPeer | null> {
+  if (options.visit !== undefined) return await (await options.visit.client()).lookup(options.peer);
   await using client = await RegistryClient.connect(options);
   return await client.lookup(options.peer);
 }
@@ -124,9 +143,9 @@ function isInUse({ ttlSeconds }: EndpointRecord): boolean {
   return ttlSeconds > 0;
 }
 
-/** Returns where the wanted service is, or the only one. Throws DiscoveryError "unknown_service". */
+/** Returns where the wanted service is: `default` or the only one where none is named. Throws DiscoveryError. */
 function chosen(
-  { peer, service }: FindOptions,
+  { peer, called = peer, service }: FindOptions,
   records: readonly EndpointRecord[],
   presence: PeerPresence | null,
 ): Whereabouts {
@@ -135,10 +154,12 @@ function chosen(
     ? current.filter((record) => serverOf(record.service) !== null)
     : records.filter((record) => record.service === service);
   const [first, ...others] = candidates;
-  if (first === undefined) throw unknownService(peer, service, current);
+  if (first === undefined) throw unknownService(peer, called, service, current);
+  const usual = candidates.find((record) => record.service === DEFAULT_SERVICE);
   const sameProcess = others.every(({ instance }) => hex(instance) === hex(first.instance));
-  if (!sameProcess) throw severalServices(peer, candidates);
-  return { addresses: first.addresses, presence, publishedAt: first.issuedAt };
+  if (usual === undefined && !sameProcess) throw severalServices(peer, called, candidates);
+  const { addresses, service: chosen, issuedAt } = usual ?? first;
+  return { addresses, service: chosen, presence, publishedAt: issuedAt };
 }
 
 /** Leaves aside what had expired when the peer published something else: its process is gone. */
@@ -170,7 +191,9 @@ export function notFound(
 function servesNothing(peer: PeerId, presence: PeerPresence, clock: Clock): DiscoveryError {
   return new DiscoveryError(
     "peer_away",
-    `Cannot use ${presence.name} (${peer}): it is registered but serves nothing now; it was last ` +
+    `Cannot use ${
+      quoted(presence.name)
+    } (${peer}): it is registered but serves nothing now; it was last ` +
       `seen ${ago(presence.lastSeen, clock)}`,
     {
       hints: [
@@ -183,6 +206,7 @@ function servesNothing(peer: PeerId, presence: PeerPresence, clock: Clock): Disc
 
 function unknownService(
   peer: PeerId,
+  called: string,
   service: ServiceName | undefined,
   current: readonly EndpointRecord[],
 ): DiscoveryError {
@@ -190,20 +214,25 @@ function unknownService(
   return new DiscoveryError(
     "unknown_service",
     `Cannot use ${wanted} of ${peer}: it serves ${labels(current)}`,
-    { hints: [nameOne(peer)] },
+    { hints: nameOneOf(called, servers(current)) },
   );
 }
 
-function severalServices(peer: PeerId, candidates: readonly EndpointRecord[]): DiscoveryError {
+function severalServices(
+  peer: PeerId,
+  called: string,
+  candidates: readonly EndpointRecord[],
+): DiscoveryError {
   return new DiscoveryError(
     "unknown_service",
     `Cannot choose among the services of ${peer}: it serves ${labels(candidates)}`,
-    { hints: [nameOne(peer)] },
+    { hints: nameOneOf(called, servers(candidates)) },
   );
 }
 
-function nameOne(peer: PeerId): string {
-  return `name one of them: talos mcp-connect ${peer}/SERVICE`;
+/** Returns the names of the MCP servers among services. */
+function servers(records: readonly EndpointRecord[]): string[] {
+  return records.flatMap(({ service }) => serverOf(service) ?? []);
 }
 
 function labels(records: readonly EndpointRecord[]): string {
@@ -222,5 +251,5 @@ export function ago(moment: number, clock: Pick<Clock, "now">): string {
 
 /** Returns what a peer is called in a sentence: by its own name where the registry tells one. */
 export function peerText(peer: PeerId, presence: PeerPresence | null): string {
-  return presence === null ? shortPeerId(peer) : `${presence.name} (${shortPeerId(peer)})`;
+  return presence === null ? shortPeerId(peer) : `${quoted(presence.name)} (${shortPeerId(peer)})`;
 }

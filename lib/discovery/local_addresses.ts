@@ -4,7 +4,7 @@
  */
 
 import type { HostPort } from "../identity/host_port.ts";
-import { type AddressScope, scopeOf } from "../identity/ip_address.ts";
+import { type AddressScope, isRoutable, scopeOf } from "../identity/ip_address.ts";
 import { MAX_ENDPOINT_ADDRESSES } from "../limits.ts";
 
 /** What is known of this machine's network. */
@@ -19,27 +19,29 @@ export interface NetworkFacts {
   readonly listenHost?: string;
 }
 
-/** What is worth trying first. A link-local address needs an interface's name, which others lack. */
-const RANK: Readonly<Record<AddressScope, number>> = {
-  global: 0,
-  private: 1,
-  loopback: 2,
-  link_local: Infinity,
-  unusable: Infinity,
-};
+/** What is worth trying first; what the registry observed comes behind our own addresses of its kind. */
+const RANKED: readonly AddressScope[] = ["global", "private", "loopback"];
 
 /** Returns at most 8 addresses with `port`, best first. Loopback only with a registry on this machine. */
 export function publishedAddresses(facts: NetworkFacts, port: number): HostPort[] {
   const { interfaces, observed, registryIsLocal, listenHost } = facts;
   const candidates = listenHost === undefined
-    ? [...(observed === undefined ? [] : [observed]), ...interfaces]
+    ? [...interfaces, ...(observed !== undefined && isBelievable(observed) ? [observed] : [])]
     : [listenHost];
-  const usable = [...new Set(candidates.map(plain))].filter((host) => {
-    const scope = scopeOf(host);
-    return RANK[scope] !== Infinity && (scope !== "loopback" || registryIsLocal);
-  });
-  const ranked = usable.sort((a, b) => RANK[scopeOf(a)] - RANK[scopeOf(b)]);
+  const usable = [...new Set(candidates.map(plain))].filter((host) =>
+    isRoutable(host) || (registryIsLocal && scopeOf(host) === "loopback")
+  );
+  const rank = (host: string) => RANKED.indexOf(scopeOf(host));
+  const ranked = usable.sort((a, b) => rank(a) - rank(b));
   return ranked.slice(0, MAX_ENDPOINT_ADDRESSES).map((host) => ({ host, port }));
+}
+
+/**
+ * Tells whether what a registry calls our address may be signed as ours where no interface has it: a router
+ * of ours may have it. Of a network of ours a stranger names no address: callers would be sent there.
+ */
+function isBelievable(observed: string): boolean {
+  return scopeOf(plain(observed)) === "global";
 }
 
 /** Returns an address without a zone, an IPv4-mapped one as IPv4. */

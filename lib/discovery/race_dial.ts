@@ -27,21 +27,26 @@ export type RaceOutcome =
   | { readonly connection: Connection }
   | { readonly failures: readonly FailedAttempt[] };
 
-/** Returns the first connection that `dialOne` makes to one of `addresses`, or why there is none. */
+/**
+ * Returns the first connection that `dialOne` makes to one of `addresses`, or why there is none. When
+ * `signal` aborts, every attempt is given up, and what comes about later is closed.
+ */
 export async function raceDial(
   addresses: readonly HostPort[],
   dialOne: DialOne,
   clock: Clock,
+  signal?: AbortSignal,
 ): Promise<RaceOutcome> {
   const race = new AbortController();
+  const either = signal === undefined ? race.signal : AbortSignal.any([race.signal, signal]);
   const winner = Promise.withResolvers<Connection>();
   const failures: (FailedAttempt | undefined)[] = [];
   let won = false;
   const attempts: Promise<void>[] = [];
   for (const [index, address] of addresses.entries()) {
-    const attempt = dialOne(address, race.signal).then(
+    const attempt = dialOne(address, either).then(
       (connection) => {
-        if (won) connection.channel.close();
+        if (won || either.aborted) return connection.channel.close();
         won = true;
         winner.resolve(connection);
       },
@@ -52,7 +57,7 @@ export async function raceDial(
     attempts.push(attempt);
     const first = Promise.race([attempt, winner.promise]);
     await within(clock, STAGGER_MS, first, undefined);
-    if (won) break;
+    if (won || either.aborted) break;
   }
   await Promise.race([winner.promise, Promise.all(attempts)]);
   if (won) {

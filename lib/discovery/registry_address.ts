@@ -1,10 +1,12 @@
 /** Where a registry is: `HOST[:PORT]`, or `PEER-ID@HOST[:PORT]`, which pins its key from the start. */
 
-import { formatHostPort, type HostPort, parseHostPort } from "../identity/host_port.ts";
+import {
+  DEFAULT_REGISTRY_PORT,
+  formatHostPort,
+  type HostPort,
+  parseHostPort,
+} from "../identity/host_port.ts";
 import { parsePeerId, type PeerId } from "../identity/peer_id.ts";
-
-/** The port of registries. */
-export const DEFAULT_REGISTRY_PORT = 8765;
 
 /** A registry's address, and its key where it is known beforehand. */
 export interface RegistryAddress extends HostPort {

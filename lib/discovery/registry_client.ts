@@ -3,21 +3,29 @@
  *
  * Requests may overlap; each is answered within 10 s or fails when the connection ends, which a request
  * without an answer brings about. Any record proves life; a silent registry is pinged. What a registry
- * says unasked is of a newer one and passed over. A connection that is lost is not made again here:
+ * says unasked is of a newer one and passed over, and one that says too much of it is left. A connection that is lost is not made again here:
  * {@link Publisher} does that, and commands ask once.
  */
 
 import type { Bytes } from "../bytes.ts";
 import type { Clock } from "../clock.ts";
-import { TalosError } from "../errors.ts";
 import { parseHostPort } from "../identity/host_port.ts";
 import { scopeOf } from "../identity/ip_address.ts";
 import type { PeerId } from "../identity/peer_id.ts";
+import { PING_AFTER_SILENCE_MS, type Rate } from "../limits.ts";
 import { decodeReason } from "../session/bodies.ts";
 import type { Connection } from "../session/connection.ts";
 import { SessionError } from "../session/errors.ts";
+import { TokenBuckets } from "../session/token_buckets.ts";
 import type { SignedEndpointRecord } from "../wire/endpoint_record.ts";
 import { WireError } from "../wire/errors.ts";
+import {
+  type CircuitLeg,
+  circuitLegOf,
+  type DeclineReason,
+  decodeInvitation,
+  type Invitation,
+} from "../wire/circuit.ts";
 import type { Fields } from "../wire/fields.ts";
 import { encodePing } from "../wire/frames.ts";
 import { decodeRegistryFrame, encodeRegistryFrame } from "../wire/registry_frames.ts";
@@ -36,18 +44,30 @@ import {
 } from "../wire/registry_messages.ts";
 import { DiscoveryError, type DiscoveryErrorCode } from "./errors.ts";
 import { connectToRegistry, type RegistryConnectionOptions } from "./registry_connection.ts";
+import { quoted } from "./remote_text.ts";
 
 /** What connecting to a registry takes. */
 export interface RegistryOptions extends RegistryConnectionOptions {
-  /** Names this process: 16 random bytes. */
+  /** Names this process: `INSTANCE_BYTES` random bytes. */
   readonly instance: Bytes;
   /** For a private registry. */
   readonly token?: string;
+  /** Learns of invitations to circuits; without it they are passed over. */
+  readonly onInvitation?: InvitationObserver;
 }
 
+/** Learns that somebody calls through a registry, and by which connection to it the call can be declined. */
+export type InvitationObserver = (invitation: Invitation, client: RegistryClient) => void;
+
 const ANSWER_TIMEOUT_MS = 10_000;
-const PING_AFTER_SILENCE_MS = 15_000;
-const PONG_TIMEOUT_MS = 5_000;
+/** More than between peers: a registry that has many clients, or a slow disk, is not lost. */
+const REGISTRY_PONG_TIMEOUT_MS = 5_000;
+
+/** What a registry may say unasked, PINGs and needless PONGs included: each frame costs us some 30 µs. */
+const UNASKED_FRAMES: Rate = { burst: 1_000, perMinute: 600 };
+
+/** Frames that are taken at a stretch, before everything else has its turn. */
+const FRAMES_PER_TURN = 256;
 
 /** A request that the registry refused. */
 export class RegistryRefused extends DiscoveryError {
@@ -67,18 +87,24 @@ export class RegistryRefused extends DiscoveryError {
 export class RegistryClient implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #clock: Clock;
+  readonly #onInvitation: InvitationObserver | undefined;
   readonly #waiting = new Map<number, PromiseWithResolvers<Fields>>();
   readonly #ended = Promise.withResolvers<Error>();
   readonly #reading: Promise<void>;
+  readonly #unasked = new TokenBuckets(UNASKED_FRAMES);
   #nextId = 1;
   #hello: HelloResponse = { observed: "", time: 0 };
   #heardAt: number;
   #watch: Disposable | undefined;
   #failure: Error | undefined;
 
-  private constructor(connection: Connection, clock: Clock) {
+  private constructor(
+    connection: Connection,
+    { clock, onInvitation }: Pick<RegistryOptions, "clock" | "onInvitation">,
+  ) {
     this.#connection = connection;
     this.#clock = clock;
+    this.#onInvitation = onInvitation;
     this.#heardAt = clock.monotonic();
     this.#keepWatch();
     this.#reading = this.#readAll().then(
@@ -93,7 +119,7 @@ export class RegistryClient implements AsyncDisposable {
    * `version`, `blocked`.
    */
   static async connect(options: RegistryOptions): Promise<RegistryClient> {
-    const client = new RegistryClient(await connectToRegistry(options), options.clock);
+    const client = new RegistryClient(await connectToRegistry(options), options);
     try {
       const { instance, token } = options;
       const hello = { op: "hello", instance, ...(token === undefined ? {} : { token }) } as const;
@@ -163,6 +189,17 @@ export class RegistryClient implements AsyncDisposable {
     return page;
   }
 
+  /** Asks for a circuit to a peer that serves this, or anything, and returns our leg of it. */
+  async circuit(peer: PeerId, service?: string): Promise<CircuitLeg> {
+    const which = service === undefined ? {} : { service };
+    return circuitLegOf(await this.#request({ op: "circuit", peer, ...which }));
+  }
+
+  /** Says that an invitation will not be followed. */
+  async decline(token: Bytes, reason: DeclineReason): Promise<void> {
+    await this.#request({ op: "decline", token, reason });
+  }
+
   /** Closes the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end(
@@ -186,17 +223,24 @@ export class RegistryClient implements AsyncDisposable {
 
   async #readAll(): Promise<void> {
     const { channel } = this.#connection;
+    let taken = 0;
     do {
       for (let frame = channel.nextFrame(); frame !== null; frame = channel.nextFrame()) {
         this.#heardAt = this.#clock.monotonic();
         this.#take(frame);
         if (this.#failure !== undefined) return;
+        if (++taken % FRAMES_PER_TURN === 0) {
+          await new Promise<void>((resolve) => void setImmediate(resolve));
+        }
       }
     } while (await channel.fill());
   }
 
   #take(bytes: Bytes): void {
     const frame = decodeRegistryFrame(bytes);
+    if (frame.type !== "response" && frame.type !== "close" && this.#isTooMuch()) {
+      return this.#end(lost("it says too much that nobody asked for"));
+    }
     switch (frame.type) {
       case "response":
         this.#settle(frame.body);
@@ -204,17 +248,31 @@ export class RegistryClient implements AsyncDisposable {
       case "ping":
         this.#connection.channel.enqueue(encodePing("pong", frame.token));
         return;
-      case "event": // of a newer registry: nothing that we must know
+      case "event":
+        this.#takeEvent(frame.body);
+        return;
       case "pong":
         return;
       case "close": {
         const { code, reason } = decodeReason("close", frame.body);
-        this.#end(lost(`it ended the connection: ${reason === "" ? code : reason}`));
+        const said = quoted(reason === "" ? code : reason);
+        this.#end(lost(`it ended the connection; it says: ${said}`));
         return;
       }
       default:
         throw new SessionError("protocol", `Cannot take ${frame.type} frame from a registry`);
     }
+  }
+
+  /** Counts a frame that is no answer. */
+  #isTooMuch(): boolean {
+    return this.#unasked.take("", this.#clock.monotonic()) > 0;
+  }
+
+  #takeEvent(body: Bytes): void {
+    const invitation = decodeInvitation(body);
+    if (invitation === null || this.#onInvitation === undefined) return;
+    this.#onInvitation({ ...invitation, token: invitation.token.slice() }, this);
   }
 
   #settle(body: Bytes): void {
@@ -236,7 +294,7 @@ export class RegistryClient implements AsyncDisposable {
       const asked = this.#clock.monotonic();
       if (asked - this.#heardAt < PING_AFTER_SILENCE_MS) return this.#keepWatch();
       channel.enqueue(encodePing("ping", 0));
-      this.#watch = this.#clock.after(PONG_TIMEOUT_MS, () => {
+      this.#watch = this.#clock.after(REGISTRY_PONG_TIMEOUT_MS, () => {
         if (this.#heardAt >= asked) this.#keepWatch();
         else this.#end(lost("it does not answer"));
       });
@@ -257,6 +315,7 @@ export class RegistryClient implements AsyncDisposable {
 const CODE_OF_REFUSAL: Readonly<Partial<Record<RegistryErrorCode, DiscoveryErrorCode>>> = {
   token_required: "token_required",
   token_wrong: "token_wrong",
+  peer_away: "peer_away",
   quota: "registry_busy",
   internal: "registry_busy",
 };
@@ -271,8 +330,24 @@ const HINTS_OF_REFUSAL: Readonly<Partial<Record<RegistryErrorCode, readonly stri
   ],
 };
 
-function sentenceOf({ reason }: RegistryRefusal): string {
-  return `The registry refused: ${reason}`;
+/** What a refusal means, in words of ours: those of the registry are a stranger's. */
+const MEANING_OF_REFUSAL: Readonly<Record<RegistryErrorCode, string>> = {
+  out_of_turn: "the request came out of turn",
+  token_required: "it is private and wants a join token",
+  token_wrong: "the join token is not its own",
+  not_yours: "it takes records from their owner alone",
+  record_invalid: "it does not take this record",
+  stale: "it has a newer record",
+  peer_away: "the peer is not there now",
+  not_registered: "this peer is not registered there",
+  quota: "it has no room for this now",
+  unknown_op: "it does not know this request",
+  request_invalid: "it cannot read this request",
+  internal: "something failed there",
+};
+
+function sentenceOf({ code, reason }: RegistryRefusal): string {
+  return `The registry refused: ${MEANING_OF_REFUSAL[code]}; it says: ${quoted(reason)}`;
 }
 
 function lost(state: string): DiscoveryError {
@@ -285,6 +360,5 @@ function translated(error: unknown): Error {
       cause: error,
     });
   }
-  if (error instanceof TalosError || error instanceof Error) return error;
-  return new Error(String(error));
+  return error instanceof Error ? error : new Error(String(error));
 }

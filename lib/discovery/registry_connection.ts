@@ -10,7 +10,7 @@
 import { type Clock, within } from "../clock.ts";
 import type { RandomBytes } from "../crypto/random.ts";
 import type { Database } from "../identity/database.ts";
-import { formatHostPort, type HostPort } from "../identity/host_port.ts";
+import { DEFAULT_REGISTRY_PORT, formatHostPort, type HostPort } from "../identity/host_port.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import type { PeerId } from "../identity/peer_id.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
@@ -22,7 +22,7 @@ import { TransportError } from "../transport/errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import { ConnectionKind } from "../wire/preface.ts";
 import { DiscoveryError } from "./errors.ts";
-import { DEFAULT_REGISTRY_PORT, type RegistryAddress } from "./registry_address.ts";
+import type { RegistryAddress } from "./registry_address.ts";
 import { pinKey, pinnedKey } from "./registry_keys.ts";
 import { whoAreYou } from "./who_are_you.ts";
 
@@ -152,13 +152,17 @@ async function reach({ address, clock, connect, signal }: RegistryConnectionOpti
 
 function unreachable(address: HostPort, state: string, cause?: unknown): DiscoveryError {
   const { host, port } = address;
+  const isNameUnknown = cause instanceof TransportError && cause.code === "name_unknown";
   return new DiscoveryError(
     "registry_unreachable",
     `Cannot reach the registry ${formatHostPort({ host, port })}: ${state}`,
     {
       cause,
       hints: [
-        `on the registry's machine, see whether it runs: talos-server --port ${port}`,
+        ...(isNameUnknown ? [`check the name ${host}: it has no address`] : [
+          `see whether its port is open from here: nc -vz ${host} ${port}`,
+          "if its talos-server has ended, start it again with the --data-dir that it had",
+        ]),
         "use another registry: --server HOST[:PORT], or for good: talos register --server HOST[:PORT]",
       ],
     },
@@ -185,10 +189,11 @@ function keyChanged(
   now: PeerId,
 ): DiscoveryError {
   const place = formatHostPort({ host, port });
-  const was = id === undefined ? "it was" : "the address says";
   return new DiscoveryError(
     "registry_key_changed",
-    `The registry ${place} has another key than before: ${was} ${before}, it is ${now}`,
+    id === undefined
+      ? `The registry ${place} has another key than before: it was ${before}, it is ${now}`
+      : `The registry ${place} has another key than the one given: ${before} was given, it is ${now}`,
     {
       hints: [
         "somebody may be in between: ask whoever runs the registry which key it has",

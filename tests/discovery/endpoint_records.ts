@@ -60,9 +60,17 @@ export function knows(
 }
 
 /** Looks HOST up. */
-export function find({ options }: Scene, service?: ServiceName): Promise<Whereabouts> {
-  const wanted = service === undefined ? {} : { service };
-  return findPeer({ ...options, peer: HOST.peerId, ...wanted });
+export function find(
+  { options }: Scene,
+  service?: ServiceName,
+  called?: string,
+): Promise<Whereabouts> {
+  return findPeer({
+    ...options,
+    peer: HOST.peerId,
+    ...(service === undefined ? {} : { service }),
+    ...(called === undefined ? {} : { called }),
+  });
 }
 
 /** Waits for the failure of `work` and returns it. */

@@ -15,6 +15,7 @@ import { TransportError } from "../../lib/transport/errors.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
 import type { Transport } from "../../lib/transport/transport.ts";
 import { encodePing } from "../../lib/wire/frames.ts";
+import { CIRCUIT_TOKEN_BYTES } from "../../lib/wire/circuit.ts";
 import type { MsgPackInput } from "../../lib/wire/msgpack.ts";
 import { ConnectionKind } from "../../lib/wire/preface.ts";
 import {
@@ -74,6 +75,8 @@ export class FakeRegistry {
   answersPings = true;
   /** What its clock is ahead, in milliseconds. */
   aheadMs = 0;
+  /** Does something about a leg of a circuit whose token was read; closed when it has. */
+  leg: (token: Bytes, transport: Transport) => Promise<void> = () => Promise.resolve();
   /** Every request it got, in order. */
   readonly requests: RegistryRequest[] = [];
   /** Every other frame it got. */
@@ -131,6 +134,10 @@ export class FakeRegistry {
     const preface = await readExactly(transport, 8);
     if (preface[6] === ConnectionKind.whoAreYou) {
       await transport.write(whoAreYouAnswer(this.identity.publicKey));
+      return;
+    }
+    if (preface[6] === ConnectionKind.circuit) {
+      await this.leg(await readExactly(transport, CIRCUIT_TOKEN_BYTES), transport);
       return;
     }
     const clock = this.#clock;

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { mcpService, MESSAGES_SERVICE, parseServerName } from "../../lib/identity/names.ts";
+import {
+  DEFAULT_SERVER,
+  mcpService,
+  MESSAGES_SERVICE,
+  parseServerName,
+} from "../../lib/identity/names.ts";
 import { HOST, MALLORY } from "../session/peers.ts";
 import { endpointRecord, failure, FILES, find, knows, NOTES, NOW } from "./endpoint_records.ts";
 import { agreeable, scene } from "./fake_registry.ts";
@@ -11,6 +16,7 @@ Deno.test("findPeer() returns addresses and presence when the service is registe
   knows(stage.registry, [endpointRecord(), endpointRecord({ service: NOTES })]);
   assert.deepEqual(await find(stage, FILES), {
     addresses: [{ host: "192.0.2.1", port: 8766 }],
+    service: FILES,
     presence: { name: "host", online: true, lastSeen: NOW },
     publishedAt: NOW,
   });
@@ -36,7 +42,7 @@ Deno.test("findPeer() says when the peer was last seen when it serves nothing", 
     const error = await failure(find(stage), "peer_away");
     assert.equal(
       error.message,
-      `Cannot use host (${HOST.peerId}): it is registered but serves nothing now; it was last seen 5 min ago`,
+      `Cannot use "host" (${HOST.peerId}): it is registered but serves nothing now; it was last seen 5 min ago`,
     );
   }
 });
@@ -47,8 +53,31 @@ Deno.test("findPeer() lists what there is when the service is unknown", async ()
   const error = await failure(find(stage, mcpService(parseServerName("mail"))), "unknown_service");
   assert.equal(error.message, `Cannot use "mail" of ${HOST.peerId}: it serves "files", "notes"`);
   assert.deepEqual(error.hints, [
-    `name one of them: talos mcp-connect ${HOST.peerId}/SERVICE`,
+    `name the service: talos mcp-connect ${HOST.peerId}/files`,
+    `or another one: talos mcp-connect ${HOST.peerId}/notes`,
   ]);
+});
+
+Deno.test("findPeer() writes the peer into its hints as the user called it", async () => {
+  await using stage = await scene();
+  const notes = endpointRecord({ service: NOTES, instance: ANOTHER_PROCESS });
+  knows(stage.registry, [endpointRecord(), notes]);
+  const error = await failure(find(stage, undefined, "linux"), "unknown_service");
+  assert.deepEqual(error.hints, [
+    "name the service: talos mcp-connect linux/files",
+    "or another one: talos mcp-connect linux/notes",
+  ]);
+});
+
+Deno.test("findPeer() takes default when no service is named and several processes serve", async () => {
+  await using stage = await scene();
+  const usual = endpointRecord({
+    service: mcpService(DEFAULT_SERVER),
+    instance: ANOTHER_PROCESS,
+    addresses: [{ host: "192.0.2.2", port: 8767 }],
+  });
+  knows(stage.registry, [endpointRecord(), usual, endpointRecord({ service: NOTES })]);
+  assert.deepEqual((await find(stage)).addresses, [{ host: "192.0.2.2", port: 8767 }]);
 });
 
 Deno.test("findPeer() lets the host choose when one process serves several services", async () => {

@@ -15,14 +15,19 @@ const TABLE: readonly (readonly [what: string, facts: NetworkFacts, hosts: reado
     ["2001:db8::5", "192.168.1.5", "fd12::5", "127.0.0.1", "::1"],
   ],
   [
-    "what the registry observed, ahead of the same scope",
+    "what the registry observed, behind our own global addresses",
     { interfaces: ["192.168.1.5", "2001:db8::5"], observed: "203.0.113.7", registryIsLocal: false },
-    ["203.0.113.7", "2001:db8::5", "192.168.1.5"],
+    ["2001:db8::5", "203.0.113.7", "192.168.1.5"],
   ],
   [
-    "an observed private address behind a global one",
+    "no observed private address that no interface of ours has: the registry chose it",
     { interfaces: ["2001:db8::5"], observed: "10.0.0.9", registryIsLocal: false },
-    ["2001:db8::5", "10.0.0.9"],
+    ["2001:db8::5"],
+  ],
+  [
+    "no observed loopback address that no interface of ours has",
+    { interfaces: ["192.168.1.5"], observed: "127.0.0.9", registryIsLocal: true },
+    ["192.168.1.5"],
   ],
   [
     "an address once, also where it was observed in its IPv4-mapped form",

