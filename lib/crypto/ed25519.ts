@@ -4,7 +4,7 @@
  * Every signature is over label ‖ 0x00 ‖ message, so that what was signed for one purpose is never
  * valid for another. A signature is valid exactly when `node:crypto` says so: libraries differ on edge
  * cases, and one judge in all places means that no two parts of Talos disagree. A public key from
- * outside must pass {@link parseEd25519PublicKey}, which demands membership in the prime-order group;
+ * outside must pass {@link isSafeEd25519PublicKey}, which demands membership in the prime-order group;
  * that costs a scalar multiplication, hence once per key and not once per signature.
  */
 
@@ -62,21 +62,8 @@ export function isSafeEd25519PublicKey(bytes: Bytes): bytes is Ed25519PublicKey 
     const point = ed25519.Point.fromBytes(bytes, false);
     return !point.isSmallOrder() && point.isTorsionFree();
   } catch {
-    return false;
+    return false; // not the canonical encoding of any point
   }
-}
-
-/**
- * Returns a copy of 32 bytes as a public key. Throws CryptoError "bad_public_key" unless
- * {@link isSafeEd25519PublicKey} holds.
- */
-export function parseEd25519PublicKey(bytes: Bytes): Ed25519PublicKey {
-  const key = bytes.slice();
-  if (isSafeEd25519PublicKey(key)) return key;
-  throw new CryptoError(
-    "bad_public_key",
-    `Cannot use an Ed25519 public key of ${bytes.length} bytes: it must be ${ED25519_PUBLIC_KEY_BYTES} bytes that encode a point of the prime-order group`,
-  );
 }
 
 /**

@@ -56,13 +56,20 @@ export class X25519KeyPair {
    * 32 bytes long.
    */
   diffieHellman(remotePublicKey: Bytes): Bytes {
-    return agree(this.#keyObject, remotePublicKey);
+    requireLength("an X25519 public key", remotePublicKey, X25519_PUBLIC_KEY_BYTES);
+    const publicKey = publicKeyObject("x25519", remotePublicKey);
+    let shared: Bytes;
+    try {
+      shared = bytesOf(diffieHellman({ privateKey: this.#keyObject, publicKey }));
+    } catch (cause) {
+      // With keys of the right length the native derivation fails for an all-zero result only.
+      throw lowOrderPoint(cause);
+    }
+    let bits = 0;
+    for (const byte of shared) bits |= byte;
+    if (bits === 0) throw lowOrderPoint();
+    return shared;
   }
-}
-
-/** Returns the key pair of `secretKey`. */
-export function x25519KeyPair(secretKey: X25519SecretKey): X25519KeyPair {
-  return new X25519KeyPair(secretKey);
 }
 
 /** Returns a new key pair. */
@@ -76,21 +83,6 @@ export function parseX25519SecretKey(bytes: Bytes): X25519SecretKey {
   return branded(bytes.slice());
 }
 
-/** Returns a copy of 32 bytes as a public key. Throws CryptoError "bad_length". */
-export function parseX25519PublicKey(bytes: Bytes): X25519PublicKey {
-  requireLength("an X25519 public key", bytes, X25519_PUBLIC_KEY_BYTES);
-  return branded(bytes.slice());
-}
-
-/**
- * Returns the 32-byte shared secret of one agreement; {@link X25519KeyPair} is for repeated ones.
- *
- * Throws CryptoError "low_order_point" when it would be all zero.
- */
-export function x25519(secretKey: X25519SecretKey, remotePublicKey: X25519PublicKey): Bytes {
-  return agree(privateKeyObject("x25519", secretKey), remotePublicKey);
-}
-
 /** Returns the X25519 public key of the same key pair (RFC 7748 §4.1: u = (1 + y) / (1 − y)). */
 export function x25519FromEd25519Public(publicKey: Ed25519PublicKey): X25519PublicKey {
   return branded(new Uint8Array(ed25519.utils.toMontgomery(publicKey)));
@@ -99,22 +91,6 @@ export function x25519FromEd25519Public(publicKey: Ed25519PublicKey): X25519Publ
 /** Returns the X25519 secret key of the same key pair: the lower half of SHA-512(seed), clamped. */
 export function x25519FromEd25519Secret(secretKey: Ed25519SecretKey): X25519SecretKey {
   return branded(new Uint8Array(ed25519.utils.toMontgomerySecret(secretKey)));
-}
-
-function agree(privateKey: KeyObject, remotePublicKey: Bytes): Bytes {
-  requireLength("an X25519 public key", remotePublicKey, X25519_PUBLIC_KEY_BYTES);
-  const publicKey = publicKeyObject("x25519", remotePublicKey);
-  let shared: Bytes;
-  try {
-    shared = bytesOf(diffieHellman({ privateKey, publicKey }));
-  } catch (cause) {
-    // With keys of the right length the native derivation fails for an all-zero result only.
-    throw lowOrderPoint(cause);
-  }
-  let bits = 0;
-  for (const byte of shared) bits |= byte;
-  if (bits === 0) throw lowOrderPoint();
-  return shared;
 }
 
 function lowOrderPoint(cause?: unknown): CryptoError {

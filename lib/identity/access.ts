@@ -93,7 +93,7 @@ export function mayOpen(
   for (const grants of [access.grants, flagGrants]) {
     for (const candidate of grants) {
       if (!covers(candidate, peer, service)) continue;
-      if (candidate.expires !== null && candidate.expires <= now) expired = true;
+      if (!holds(candidate, now)) expired = true;
       else if (best === null || outlasts(candidate, best)) best = candidate;
     }
   }
@@ -111,15 +111,15 @@ export function isKnown(
   peer: PeerId,
   now: number,
 ): boolean {
-  const revoked = (service: ServicePattern) =>
-    access.revocations.some((revocation) =>
-      revocation.peer === peer &&
-      (revocation.service === ALL_SERVICES || revocation.service === service)
-    );
   return [...access.grants, ...flagGrants].some((candidate) =>
-    candidate.peer === peer && (candidate.expires === null || candidate.expires > now) &&
-    !revoked(candidate.service)
+    candidate.peer === peer && holds(candidate, now) &&
+    !access.revocations.some((revocation) => covers(revocation, peer, candidate.service))
   );
+}
+
+/** Tells whether all services are revoked for `peer`. */
+export function isShutOut({ revocations }: Access, peer: PeerId): boolean {
+  return revocations.some((revocation) => covers(revocation, peer, ALL_SERVICES));
 }
 
 /**
@@ -128,10 +128,7 @@ export function isKnown(
  */
 export function grant(access: Access, added: Grant): Access {
   const { peer, service } = added;
-  const allRevoked = access.revocations.some((revocation) =>
-    revocation.peer === peer && revocation.service === ALL_SERVICES
-  );
-  if (service !== ALL_SERVICES && allRevoked) {
+  if (service !== ALL_SERVICES && isShutOut(access, peer)) {
     throw new IdentityError(
       "access_revoked",
       `Cannot grant ${service} to ${shortPeerId(peer)}: all services are revoked for this peer`,
@@ -161,8 +158,13 @@ interface Rule {
   readonly service: ServicePattern;
 }
 
-function covers(rule: Rule, peer: PeerId, service: ServiceName): boolean {
+/** Tells whether `rule` speaks of all that `service` stands for. */
+function covers(rule: Rule, peer: PeerId, service: ServicePattern): boolean {
   return rule.peer === peer && (rule.service === ALL_SERVICES || rule.service === service);
+}
+
+function holds({ expires }: Grant, now: number): boolean {
+  return expires === null || expires > now;
 }
 
 function outlasts(a: Grant, b: Grant): boolean {

@@ -10,7 +10,7 @@ import { fromUtf8, utf8 } from "../bytes.ts";
 import { MAX_ACCESS_FILE_BYTES } from "../limits.ts";
 import { type Access, NO_ACCESS } from "./access.ts";
 import { corruptedAccess, parseAccess, serialiseAccess } from "./access_format.ts";
-import { readFileBounded, unusable, writeFileAtomic } from "./atomic_file.ts";
+import { readFileBoundedSync, unusable, writeFileAtomic } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
 import { withFileLock } from "./file_lock.ts";
 import { ownUid, permissionFault, WRITABLE_BY_OTHERS } from "./file_permissions.ts";
@@ -21,24 +21,24 @@ import type { HomePaths } from "./home.ts";
  *
  * Throws IdentityError "access_corrupted", "access_permissions" or "home_unusable".
  */
-export async function readAccess(paths: Pick<HomePaths, "access">): Promise<Access> {
-  const text = await readAccessText(paths);
-  return text === null ? NO_ACCESS : parseAccess(text);
+export function readAccess(paths: Pick<HomePaths, "access">): Access {
+  const text = readAccessText(paths);
+  return text === null ? NO_ACCESS : parseAccess(text, paths.access);
 }
 
 /** Returns the text of the file, null when there is none. Throws as {@link readAccess} does. */
-export async function readAccessText(paths: Pick<HomePaths, "access">): Promise<string | null> {
+export function readAccessText({ access: path }: Pick<HomePaths, "access">): string | null {
   try {
-    const file = await readFileBounded(paths.access, MAX_ACCESS_FILE_BYTES, (info) => {
-      requireOwnersAlone(paths.access, info);
+    const file = readFileBoundedSync(path, MAX_ACCESS_FILE_BYTES, (info) => {
+      requireOwnersAlone(path, info);
     });
     return file === null ? null : fromUtf8(file.bytes);
   } catch (error) {
-    if (error instanceof TypeError) throw corruptedAccess("it is not UTF-8");
-    if (!(error instanceof IdentityError)) throw unusable(`read ${paths.access}`, error);
-    if (error.code === "file_irregular") throw corruptedAccess("it is not a regular file");
+    if (error instanceof TypeError) throw corruptedAccess("it is not UTF-8", path);
+    if (!(error instanceof IdentityError)) throw unusable(`read ${path}`, error);
+    if (error.code === "file_irregular") throw corruptedAccess("it is not a regular file", path);
     if (error.code === "file_too_large") {
-      throw corruptedAccess(`it is longer than ${MAX_ACCESS_FILE_BYTES} bytes`);
+      throw corruptedAccess(`it is longer than ${MAX_ACCESS_FILE_BYTES} bytes`, path);
     }
     throw error;
   }
@@ -55,7 +55,7 @@ export async function updateAccess(
   change: (access: Access) => Access,
 ): Promise<Access> {
   return await withFileLock(paths.accessLock, async () => {
-    const before = await readAccess(paths);
+    const before = readAccess(paths);
     const after = change(before);
     if (after === before) return before;
     const bytes = utf8(serialiseAccess(after));

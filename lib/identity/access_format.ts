@@ -20,6 +20,7 @@ import {
   type ServicePattern,
 } from "./access.ts";
 import { IdentityError } from "./errors.ts";
+import { quotedPath } from "./file_permissions.ts";
 import {
   arrayField,
   fieldsOf,
@@ -55,8 +56,12 @@ export function serialiseAccess(access: Access): string {
   ) + "\n";
 }
 
-/** Returns what an access file says. Throws IdentityError "access_corrupted". */
-export function parseAccess(text: string): Access {
+/**
+ * Returns what an access file says. Throws IdentityError "access_corrupted".
+ *
+ * @param path Where the text was read, for errors.
+ */
+export function parseAccess(text: string, path?: string): Access {
   try {
     const fields = fieldsOf(parseJson(text), "", ACCESS_FIELDS);
     integerField(fields, "version", VERSION, VERSION);
@@ -67,22 +72,24 @@ export function parseAccess(text: string): Access {
     return { grants, revocations };
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
-    throw corruptedAccess(error.message);
+    throw corruptedAccess(error.message, path);
   }
 }
 
 /** Returns the error for an access file in a certain state. */
-export function corruptedAccess(state: string): IdentityError {
-  return new IdentityError("access_corrupted", `Cannot read access.json: ${state}`, {
+export function corruptedAccess(state: string, path = "access.json"): IdentityError {
+  return new IdentityError("access_corrupted", `Cannot read ${path}: ${state}`, {
     hints: [
       "correct the file, or restore it from your backup",
-      "without it nobody is granted anything, and nobody revoked: remove it only if that is meant",
+      `or begin anew, with nobody granted and nobody revoked anything: mv ${quotedPath(path)} ${
+        quotedPath(`${path}.broken`)
+      }`,
     ],
   });
 }
 
-/** A grant as JSON, as the file and `talos access list --json` have it. */
-export function grantFields({ peer, service, origin, grantedAt, expires }: Grant) {
+/** A grant as the file has it. */
+function grantFields({ peer, service, origin, grantedAt, expires }: Grant) {
   return {
     peer,
     service,

@@ -90,6 +90,35 @@ export async function readFileBounded(
   }
 }
 
+/** Does what {@link readFileBounded} does, at once: for a few kilobytes that a decision waits for. */
+export function readFileBoundedSync(
+  path: string,
+  maxBytes: number,
+  check: (info: Deno.FileInfo) => void = () => {},
+): BoundedFile | null {
+  try {
+    const before = Deno.statSync(path);
+    requireRegular(path, before);
+    check(before);
+    using file = Deno.openSync(path, { read: true });
+    const info = file.statSync();
+    requireRegular(path, info);
+    check(info);
+    if (info.size > maxBytes) throw tooLarge(path, maxBytes);
+    const buffer = new Uint8Array(maxBytes + 1); // one byte more tells that there is more
+    let length = 0;
+    while (length < buffer.length) {
+      const read = file.readSync(buffer.subarray(length));
+      if (read === null) return { bytes: buffer.slice(0, length), info };
+      length += read;
+    }
+    throw tooLarge(path, maxBytes);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
 /**
  * Returns what remains to be read of `file`, a pipe for instance. Throws IdentityError
  * "file_too_large" beyond `maxBytes`.
@@ -117,6 +146,31 @@ export async function readOpenFile(
       larger.set(buffer);
       buffer = larger;
     }
+  }
+}
+
+/**
+ * Returns what tells one state of the file at `path` from another, at the price of one look; null when it
+ * cannot be looked at.
+ */
+export function fileStamp(path: string): string | null {
+  try {
+    const { dev, ino, size, mode, uid, mtime, ctime } = Deno.statSync(path);
+    return [dev, ino, size, mode, uid, mtime?.getTime(), ctime?.getTime()].join(" ");
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Makes the file at `path`, empty and private, unless it is there. SQLite would make it by the umask; it takes
+ * over the mode of a file that is there. Throws what the system does.
+ */
+export function makePrivateFileSync(path: string): void {
+  try {
+    Deno.openSync(path, { write: true, createNew: true, mode: PRIVATE_FILE_MODE }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
 }
 

@@ -4,7 +4,8 @@
  * Every row carries the Peer ID of its owner, so that what an earlier identity left behind is never read
  * as ours. Every change is one `BEGIN IMMEDIATE` transaction with a busy timeout of 5 s; nothing is cached
  * across transactions. The files are private and may be deleted while nothing runs: what must not be
- * forgotten (revocations) lies elsewhere.
+ * forgotten (revocations) lies elsewhere. What others can write is refused: they could have given a
+ * contact's name to their own key.
  *
  * They lie in a directory of their own because the home is watched (`watch_access.ts`): to tell of a change,
  * `Deno.watchFs` opens and closes the file that changed, and by POSIX that takes away every lock that the
@@ -13,10 +14,11 @@
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { messageOf } from "../errors.ts";
-import { PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE } from "./atomic_file.ts";
+import { makePrivateFileSync, PRIVATE_DIRECTORY_MODE } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
 import { withFileLockSync } from "./file_lock.ts";
 import { splitPath } from "./file_path.ts";
+import { ownUid, permissionFault, quotedPath, WRITABLE_BY_OTHERS } from "./file_permissions.ts";
 import type { HomePaths } from "./home.ts";
 import type { PeerId } from "./peer_id.ts";
 
@@ -43,23 +45,39 @@ const SCHEMA: readonly string[] = [
      owner TEXT NOT NULL, peer TEXT NOT NULL, service TEXT NOT NULL, seq INTEGER NOT NULL,
      record BLOB NOT NULL, signature BLOB NOT NULL,
      PRIMARY KEY (owner, peer, service)) STRICT;`,
+  `CREATE TABLE policy_usage (
+     owner TEXT NOT NULL, peer TEXT NOT NULL, service TEXT NOT NULL,
+     day INTEGER NOT NULL, bytes INTEGER NOT NULL, requests TEXT NOT NULL,
+     PRIMARY KEY (owner, peer, service)) STRICT;`,
 ];
 
-/** An open database, for one owner. Each operation throws IdentityError "database_unusable". */
+/** What SQLite says of a file that is none of its own, and of a damaged one; Deno hands on no number. */
+const DAMAGED =
+  /^(?:file is not a database|database disk image is malformed|malformed database schema)/;
+
+/**
+ * An open database, for one owner. Each operation throws IdentityError "database_unusable", or
+ * "database_corrupted" where the file is damaged.
+ */
 export class Database implements Disposable {
   /** Whose rows are read and written. */
   readonly owner: PeerId;
   readonly #path: string;
   readonly #db: DatabaseSync;
 
-  /** Opens the home's database, which is made if need be. Throws IdentityError "database_unusable". */
+  /**
+   * Opens the home's database, which is made if need be. Throws IdentityError "database_unusable",
+   * "database_corrupted", and "database_permissions" when others can write it.
+   */
   constructor({ database: path }: Pick<HomePaths, "database">, owner: PeerId) {
     this.owner = owner;
     this.#path = path;
     this.#db = this.#attempt(() => {
       const [directory] = splitPath(Deno.build.os, path);
       Deno.mkdirSync(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-      makePrivate(path);
+      requireOwnersAlone(withoutSeparator(directory));
+      makePrivateFileSync(path);
+      for (const suffix of SQLITE_FILES) requireOwnersAlone(path + suffix);
       return new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
     });
     try {
@@ -163,22 +181,48 @@ export class Database implements Disposable {
   }
 }
 
+/** The files of a database, by what stands behind its name. */
+const SQLITE_FILES = ["", "-wal", "-shm"];
+
+function requireOwnersAlone(path: string): void {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  const fault = permissionFault(path, info, WRITABLE_BY_OTHERS, ownUid());
+  if (fault === null) return;
+  throw new IdentityError("database_permissions", `Cannot trust ${path}: ${fault.state}`, {
+    hints: [fault.hint, "then see that your contacts are who you think: talos contacts list"],
+  });
+}
+
+function withoutSeparator(directory: string): string {
+  return directory.replace(/[\\/]$/, "");
+}
+
 function inputs(values: readonly SqlValue[]): SQLInputValue[] {
   return [...values];
 }
 
-/** SQLite would make the file by the umask; it takes over the mode of a file that is there. */
-function makePrivate(path: string): void {
-  try {
-    Deno.openSync(path, { write: true, createNew: true, mode: PRIVATE_FILE_MODE }).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  }
-}
-
 function unusable(path: string, cause: unknown): IdentityError {
-  return new IdentityError("database_unusable", `Cannot use ${path}: ${messageOf(cause)}`, {
+  const text = `Cannot use ${path}: ${messageOf(cause)}`;
+  if (!DAMAGED.test(messageOf(cause))) {
+    return new IdentityError("database_unusable", text, {
+      cause,
+      hints: ["see that the disk is not full and that the file belongs to you"],
+    });
+  }
+  const directory = withoutSeparator(splitPath(Deno.build.os, path)[0]);
+  return new IdentityError("database_corrupted", text, {
     cause,
-    hints: ["it may be deleted: contacts and remembered registry keys are lost, nothing else"],
+    hints: [
+      `stop what runs here, and begin a new one: mv ${quotedPath(directory)} ${
+        quotedPath(`${directory}.broken`)
+      }`,
+      "contacts and the remembered registry and its key are lost with it, nothing else",
+    ],
   });
 }

@@ -4,8 +4,8 @@
  * A text names paths, modes, lengths and Peer IDs. It never holds a passphrase, a key that is secret or
  * bytes of a file; text that came from a file or a command line appears only printable and shortened.
  * The codes that mean damaged or unsafe state (`wallet_*` but `wallet_missing`, `wallet_exists` and
- * `wallet_locked`, and `access_corrupted`, `access_permissions`, `home_permissions`) end a command with
- * exit status 7.
+ * `wallet_locked`, and `access_corrupted`, `access_permissions`, `invites_corrupted`,
+ * `invites_permissions`, `database_corrupted`, `database_permissions`, `home_permissions`) end a command with exit status 7.
  */
 
 import { TalosError } from "../errors.ts";
@@ -58,6 +58,21 @@ export type AccessErrorCode =
   /** The operating system does not tell us when the file changes. */
   | "access_unwatchable";
 
+/** What `ticket.ts` and the files about invites refuse. */
+export type InviteErrorCode =
+  /** A text that is no ticket, or one that was altered, cut or made by a newer program. */
+  | "ticket_invalid"
+  /** What it would have to say does not fit into a ticket. */
+  | "ticket_too_long"
+  /** No invite has this name. */
+  | "no_such_invite"
+  /** There are as many as there may be, or one would hold for too long or too often. */
+  | "invite_limit"
+  /** The file is truncated, not JSON, too large, or a field is missing, unknown or malformed. */
+  | "invites_corrupted"
+  /** Others can read or write it, or it belongs to another user. */
+  | "invites_permissions";
+
 /** What `home.ts`, `set_aside.ts`, `run_files.ts` and `atomic_file.ts` refuse. */
 export type HomeErrorCode =
   /** Neither `--home`, `$TALOS_HOME` nor the user's own directory is known. */
@@ -81,6 +96,10 @@ export type HomeErrorCode =
 export type DatabaseErrorCode =
   /** The database cannot be opened, or is of a newer version. */
   | "database_unusable"
+  /** It is no database, or a damaged one. */
+  | "database_corrupted"
+  /** Others can write it, or it belongs to another user. */
+  | "database_permissions"
   /** The name or the peer has a contact already. */
   | "contact_exists"
   /** No contact has the name. */
@@ -94,6 +113,7 @@ export type IdentityErrorCode =
   | PassphraseErrorCode
   | NameErrorCode
   | AccessErrorCode
+  | InviteErrorCode
   | HomeErrorCode
   | DatabaseErrorCode;
 

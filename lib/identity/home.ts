@@ -33,6 +33,10 @@ export interface HomePaths {
   readonly access: string;
   /** Held while the access file changes. */
   readonly accessLock: string;
+  /** Invites, pending and spent (see `invites_file.ts`). */
+  readonly invites: string;
+  /** Held while the file of invites changes. */
+  readonly invitesLock: string;
   /** The audit chain. */
   readonly chain: string;
   /** The SQLite database, in a directory of its own (see `database.ts`). */
@@ -52,7 +56,7 @@ export type Environment = (name: string) => string | undefined;
 const STICKY = 0o1000;
 
 const OWN_FILES =
-  /^\.?(?:wallet\.json|identity\.json|access\.json|blockchain|talos\.db|run$|registry(?:\.db|$)|policy)/;
+  /^\.?(?:wallet\.json|identity\.json|access\.json|invites\.json|join-token-|blockchain|talos\.db|run$|registry(?:\.db|$)|policy)/;
 
 /** How many entries of a home are looked at to tell whether it is Talos's alone. */
 const MAX_LISTED_ENTRIES = 1024;
@@ -74,7 +78,9 @@ export function homePaths(
   cwd?: string,
 ): HomePaths {
   if (homeFlag === "") {
-    throw new IdentityError("home_invalid", "Cannot use --home: it is empty");
+    throw new IdentityError("home_invalid", "Cannot use --home: it is empty", {
+      hints: ["name a directory, or leave it out for ~/.talos"],
+    });
   }
   const user = userDirectory(os, env);
   const home = absolute(os, homeFlag ?? nonEmpty(env("TALOS_HOME")) ?? "~/.talos", user, cwd);
@@ -87,6 +93,8 @@ export function homePaths(
     ownerLock: inHome("identity.json.lock"),
     access: inHome("access.json"),
     accessLock: inHome("access.json.lock"),
+    invites: inHome("invites.json"),
+    invitesLock: inHome("invites.json.lock"),
     chain: inHome("blockchain.json"),
     database: joinPath(os, inHome("talos.db"), "data.sqlite"),
     run,
@@ -95,14 +103,30 @@ export function homePaths(
   };
 }
 
+/** What a home is called in messages, and the option that names another one. */
+export interface HomeWords {
+  /** Without an article. */
+  readonly name: string;
+  /** With its hyphens. */
+  readonly option: string;
+}
+
+const HOME_WORDS: HomeWords = { name: "home", option: "--home" };
+
 /**
  * Makes the home if need be, private to its owner.
  *
+ * @param words What messages call it: the registry's data directory is a home, too.
  * Throws IdentityError "home_invalid" (not a directory), "home_permissions" (others can write it and
  * it is not ours to tighten, or it belongs to another user), "home_unusable" (the system refuses).
  */
-export async function ensureHome(paths: HomePaths, log: Log): Promise<void> {
-  const info = await makeDirectory(paths.home);
+export async function ensureHome(
+  paths: HomePaths,
+  log: Log,
+  words: HomeWords = HOME_WORDS,
+): Promise<void> {
+  const { name, option } = words;
+  const info = await makeDirectory(paths.home, words);
   const uid = ownUid();
   const open = permissionFault(paths.home, info, ACCESSIBLE_BY_OTHERS, uid);
   if (open === null) return;
@@ -110,17 +134,17 @@ export async function ensureHome(paths: HomePaths, log: Log): Promise<void> {
   if (await isOursAlone(paths.home, info, uid)) {
     await Deno.chmod(paths.home, PRIVATE_DIRECTORY_MODE);
     const mode = ((info.mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
-    log.warn("the home was open to others and is private now", { home: paths.home, mode });
+    log.warn(`the ${name} was open to others and is private now`, { home: paths.home, mode });
     return;
   }
   if (writable !== null) {
     throw new IdentityError(
       "home_permissions",
-      `Cannot use the home ${paths.home}: ${writable.state}`,
-      { hints: [writable.hint, "or choose a directory of its own with --home"] },
+      `Cannot use the ${name} ${paths.home}: ${writable.state}`,
+      { hints: [writable.hint, `or choose a directory of its own with ${option}`] },
     );
   }
-  log.warn("others can see which files the home has", { home: paths.home, cure: open.hint });
+  log.warn(`others can see which files the ${name} has`, { home: paths.home, cure: open.hint });
 }
 
 /**
@@ -179,7 +203,7 @@ function absolute(
   return joinPath(os, cwd, path);
 }
 
-async function makeDirectory(path: string): Promise<Deno.FileInfo> {
+async function makeDirectory(path: string, { name, option }: HomeWords): Promise<Deno.FileInfo> {
   try {
     await Deno.mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
   } catch (error) {
@@ -192,7 +216,9 @@ async function makeDirectory(path: string): Promise<Deno.FileInfo> {
     throw unusable(`look at ${path}`, error);
   }
   if (info.isDirectory) return info;
-  throw new IdentityError("home_invalid", `Cannot use the home ${path}: it is not a directory`);
+  throw new IdentityError("home_invalid", `Cannot use the ${name} ${path}: it is not a directory`, {
+    hints: [`name another one: ${option} DIR`],
+  });
 }
 
 async function isOursAlone(

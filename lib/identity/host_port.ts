@@ -9,6 +9,7 @@
 
 import { printable } from "../log.ts";
 import { IdentityError } from "./errors.ts";
+import { isIpLiteral } from "./ip_address.ts";
 
 /** Where to connect or listen. */
 export interface HostPort {
@@ -18,11 +19,19 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** The greatest TCP port. */
+export const MAX_PORT = 65_535;
+
+/** The port of a registry unless told otherwise: `HOST` alone means it wherever a registry is named. */
+export const DEFAULT_REGISTRY_PORT = 8765;
+
+/** The port that a peer listens on unless told otherwise: `HOST` alone means it wherever a peer is named. */
+export const DEFAULT_PEER_PORT = 8766;
+
 const MAX_HOST_CHARACTERS = 253;
-const MAX_PORT = 65_535;
+const MAX_SCHEME_CHARACTERS = 16;
 
 const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const NUMERIC = /^(?:\d+|0[xX][0-9A-Fa-f]*)$/;
 const ZONE = /^[A-Za-z0-9._-]{1,32}$/;
 
@@ -38,32 +47,45 @@ export function formatHostPort({ host, port }: HostPort): string {
  * Throws IdentityError "address_invalid".
  */
 export function parseHostPort(text: string, defaultPort?: number): HostPort {
+  const fail = (reason: string) => invalid(text, reason, defaultPort);
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+  if (scheme !== undefined) throw fail(`leave out "${printable(scheme, MAX_SCHEME_CHARACTERS)}"`);
   const bracketed = /^\[([^\]]*)\](.*)$/su.exec(text);
   if (bracketed !== null) {
     const [, host = "", rest = ""] = bracketed;
-    if (!isIpv6(host)) throw invalid(text, "what stands in brackets is no IPv6 address");
-    if (rest !== "" && !rest.startsWith(":")) throw invalid(text, 'behind "]" a ":" is missing');
+    if (!isIpv6(host)) throw fail("what stands in brackets is no IPv6 address");
+    if (rest !== "" && !rest.startsWith(":")) throw fail('behind "]" a ":" is missing');
     return { host, port: parsePort(text, rest === "" ? undefined : rest.slice(1), defaultPort) };
   }
   const [host = "", port, ...more] = text.split(":");
-  if (more.length > 0) throw invalid(text, "an IPv6 address is written in brackets: [::1]:8766");
-  if (!isHostName(host)) throw invalid(text, "the host is neither a name nor an IP address");
+  if (more.length > 0) throw fail("an IPv6 address is written in brackets, as [::1]");
+  if (!isHostName(host)) throw fail("the host is neither a name nor an IP address");
   return { host, port: parsePort(text, port, defaultPort) };
 }
 
 function parsePort(text: string, digits: string | undefined, defaultPort?: number): number {
   if (digits === undefined) {
-    if (defaultPort === undefined) throw invalid(text, "the port is missing: HOST:PORT");
+    if (defaultPort === undefined) {
+      throw invalid(text, "the port is missing: HOST:PORT", defaultPort);
+    }
     return defaultPort;
   }
   const port = /^[1-9]\d{0,4}$/.test(digits) ? Number(digits) : 0;
-  if (port < 1 || port > MAX_PORT) throw invalid(text, `the port is not 1 to ${MAX_PORT}`);
+  if (port < 1 || port > MAX_PORT) {
+    throw invalid(text, `the port is not 1 to ${MAX_PORT}`, defaultPort);
+  }
   return port;
+}
+
+/** Returns the port to listen on that `text` is, 0 to 65,535; null where it is none. */
+export function parseListenPort(text: string): number | null {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
+  return port <= MAX_PORT ? port : null;
 }
 
 function isHostName(host: string): boolean {
   if (host.length > MAX_HOST_CHARACTERS) return false;
-  if (IPV4.test(host)) return true;
+  if (isIpLiteral(host)) return true; // of IPv4: it has no colon
   const labels = (host.endsWith(".") ? host.slice(0, -1) : host).split(".");
   // A last label of digits makes resolvers think of an IPv4 address (WHATWG URL §3.5).
   return labels.every((label) => LABEL.test(label)) && !NUMERIC.test(labels.at(-1) ?? "");
@@ -72,13 +94,17 @@ function isHostName(host: string): boolean {
 function isIpv6(host: string): boolean {
   const [address = "", zone, ...more] = host.split("%");
   if (more.length > 0 || (zone !== undefined && !ZONE.test(zone))) return false;
-  return /^[0-9A-Fa-f:.]{2,45}$/.test(address) && URL.canParse(`http://[${address}]/`);
+  return address.includes(":") && isIpLiteral(address);
 }
 
-function invalid(text: string, reason: string): IdentityError {
+function invalid(text: string, reason: string, port = DEFAULT_PEER_PORT): IdentityError {
   return new IdentityError(
     "address_invalid",
     `Cannot read the address "${printable(text, 80)}": ${reason}`,
-    { hints: ["write HOST:PORT, as in host.example:8766, 192.0.2.7:8766 or [2001:db8::7]:8766"] },
+    {
+      hints: [
+        `write HOST:PORT, as in host.example:${port}, 192.0.2.7:${port} or [2001:db8::7]:${port}`,
+      ],
+    },
   );
 }

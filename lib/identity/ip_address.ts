@@ -6,6 +6,14 @@
 /** What kind of address an IP literal is. */
 export type AddressScope = "global" | "private" | "link_local" | "loopback" | "unusable";
 
+/** An address of a network interface: what `Deno.networkInterfaces()` gives of each. */
+export interface InterfaceAddress {
+  /** Which IP. */
+  readonly family: "IPv4" | "IPv6";
+  /** The address itself, as an IP literal. */
+  readonly address: string;
+}
+
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
 /** Tells whether `text` is an IPv4 or IPv6 literal, without brackets and without a zone. */
@@ -35,6 +43,12 @@ export function scopeOf(address: string): AddressScope {
   if ((first & 0xff00) === 0xff00) return "unusable";
   if ((first & 0xffc0) === 0xfe80) return "link_local";
   return (first & 0xfe00) === 0xfc00 ? "private" : "global";
+}
+
+/** Tells whether an IP literal means something beyond its own machine and its own link. */
+export function isRoutable(address: string): boolean {
+  const scope = scopeOf(address);
+  return scope === "global" || scope === "private";
 }
 
 function ipv4Scope([a = 0, b = 0]: readonly number[]): AddressScope {

@@ -14,7 +14,7 @@ const MAX_QUOTED_CHARACTERS = 40;
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?(?:Z|[+-]\d{2}:\d{2})$/;
 
 /** An object of a file, and where it stands in it. */
-export interface Fields {
+export interface JsonFields {
   /** The object. */
   readonly object: JsonObject;
   /** What stands before the name of a field: empty, or `grants[2].`. */
@@ -22,7 +22,11 @@ export interface Fields {
 }
 
 /** Returns `value` as an object with exactly the fields `names`. Throws {@link JsonError}. */
-export function fieldsOf(value: Json | undefined, path: string, names: readonly string[]): Fields {
+export function fieldsOf(
+  value: Json | undefined,
+  path: string,
+  names: readonly string[],
+): JsonFields {
   if (!isJsonObject(value)) throw new JsonError(`${path === "" ? "it" : path} is not an object`);
   const prefix = path === "" ? "" : `${path}.`;
   for (const name of names) {
@@ -38,7 +42,7 @@ export function fieldsOf(value: Json | undefined, path: string, names: readonly 
 }
 
 /** Returns a field that is text. Throws {@link JsonError}. */
-export function textField({ object, path }: Fields, name: string): string {
+export function textField({ object, path }: JsonFields, name: string): string {
   const value = object[name];
   if (typeof value !== "string") throw new JsonError(`the field ${path}${name} is not a string`);
   return value;
@@ -46,7 +50,7 @@ export function textField({ object, path }: Fields, name: string): string {
 
 /** Returns a field that is an integer from `min` to `max`. Throws {@link JsonError}. */
 export function integerField(
-  { object, path }: Fields,
+  { object, path }: JsonFields,
   name: string,
   min: number,
   max: number,
@@ -59,7 +63,7 @@ export function integerField(
 }
 
 /** Returns a field that is an array. Throws {@link JsonError}. */
-export function arrayField({ object, path }: Fields, name: string): readonly Json[] {
+export function arrayField({ object, path }: JsonFields, name: string): readonly Json[] {
   const value = object[name];
   if (!isJsonArray(value)) throw new JsonError(`the field ${path}${name} is not an array`);
   return value;
@@ -69,13 +73,18 @@ export function arrayField({ object, path }: Fields, name: string): readonly Jso
  * Returns a field that is a time in RFC 3339 form (`2026-01-31T12:00:00Z`), in Unix milliseconds.
  * Throws {@link JsonError}.
  */
-export function timeField(fields: Fields, name: string): number {
-  const text = textField(fields, name);
-  const time = TIME.test(text) && dayExists(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(time)) {
+export function timeField(fields: JsonFields, name: string): number {
+  const time = timeOf(textField(fields, name));
+  if (time === null) {
     throw new JsonError(`the field ${fields.path}${name} is not a time like 2026-01-31T12:00:00Z`);
   }
   return time;
+}
+
+/** Returns the Unix milliseconds of a time in RFC 3339 form; null for what is none. */
+export function timeOf(text: string): number | null {
+  const time = TIME.test(text) && dayExists(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(time) ? null : time;
 }
 
 /** Date.parse makes 2 March of 30 February. */
@@ -89,7 +98,7 @@ function dayExists(text: string): boolean {
  * Returns what `parse` makes of a text field. An error of `parse` becomes a {@link JsonError} that
  * names the field; so `parse` must not put the text into its message.
  */
-export function parsedField<T>(fields: Fields, name: string, parse: (text: string) => T): T {
+export function parsedField<T>(fields: JsonFields, name: string, parse: (text: string) => T): T {
   const text = textField(fields, name);
   try {
     return parse(text);

@@ -15,6 +15,7 @@
 import type { Brand } from "../crypto/brand.ts";
 import { utf8 } from "../bytes.ts";
 import { MAX_NAME_BYTES } from "../limits.ts";
+import { printable } from "../log.ts";
 import { PEER_ID_START } from "./peer_id.ts";
 import { IdentityError } from "./errors.ts";
 
@@ -32,6 +33,7 @@ export type ServiceName = Brand<string, "ServiceName">;
 
 const MCP_PREFIX = "mcp/";
 const SERVER_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+const MAX_QUOTED_CHARACTERS = 80;
 const RESERVED_SERVER_NAMES: readonly string[] = ["messages"];
 
 // Control characters, lone surrogates, private use, line and paragraph separators, bidirectional
@@ -53,6 +55,14 @@ export const DEFAULT_SERVER: ServerName = parseServerName("default");
  * {@link ServiceName}: nobody can grant it, only the same identity may open it.
  */
 export const CONTROL_SERVICE = "talos/control";
+
+/** The service on which whoever holds a ticket proves it. No {@link ServiceName} either: anybody may open it. */
+export const JOIN_SERVICE = "talos/join";
+
+/** Tells whether a service is one of Talos itself, which nobody can grant or revoke. */
+export function isReserved(service: string): boolean {
+  return service === CONTROL_SERVICE || service === JOIN_SERVICE;
+}
 
 /** Returns `text` as a wallet name. Throws IdentityError "name_invalid". */
 export function parseWalletName(text: string): WalletName {
@@ -80,15 +90,30 @@ export function parsePetname(text: string): Petname {
 /** Returns `text` as a server name. Throws IdentityError "name_invalid". */
 export function parseServerName(text: string): ServerName {
   if (RESERVED_SERVER_NAMES.includes(text)) {
-    throw invalid("server name", `"${text}" is a service of its own`);
+    throw invalid(serverNameText(text), "that is a service of its own");
   }
+  if (text === "") throw invalid(serverNameText(text), "it is empty");
   if (!isServerName(text)) {
     throw invalid(
-      "server name",
+      serverNameText(text),
       "it is not 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen after a letter or digit",
     );
   }
   return text;
+}
+
+function serverNameText(text: string): string {
+  return `server name ${JSON.stringify(printable(text, MAX_QUOTED_CHARACTERS))}`;
+}
+
+/**
+ * Returns the server name that is nearest to `text`: lower case, with a hyphen for each run of what no such
+ * name has. Null where that is none either: it is too long, empty, or a service of its own.
+ */
+export function foldServerName(text: string): ServerName | null {
+  const folded = text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, "-").replace(/^[._-]+|-+$/g, "");
+  return isServerName(folded) ? folded : null;
 }
 
 /** Returns the service that offers the MCP server `name`. */
@@ -160,7 +185,6 @@ function isServiceName(text: string): text is ServiceName {
 const EXAMPLES: Readonly<Record<string, string>> = {
   "wallet name": 'choose one that people know you by: talos init --name "Ops/Anna Müller"',
   petname: "choose one that is easy to type: talos contacts add anna PEER-ID",
-  "server name": "choose one like my-files: talos mcp-serve --service my-files …",
 };
 
 function invalid(kind: string, reason: string): IdentityError {

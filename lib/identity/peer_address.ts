@@ -6,7 +6,7 @@
  */
 
 import { type HostPort, parseHostPort } from "./host_port.ts";
-import { parsePetname, parseTypedService, type ServiceName } from "./names.ts";
+import { foldServerName, parsePetname, parseTypedService, type ServiceName } from "./names.ts";
 import {
   DID_KEY_PREFIX,
   parsePeerId,
@@ -14,6 +14,7 @@ import {
   PEER_ID_START,
   type PeerId,
 } from "./peer_id.ts";
+import { printable } from "../log.ts";
 import { IdentityError } from "./errors.ts";
 
 /** Who is meant. */
@@ -51,9 +52,26 @@ export function parsePeerAddress(text: string, defaultPort?: number): PeerAddres
   const peer = parsePeerReference(slash < 0 ? who : who.slice(0, slash));
   return {
     peer,
-    ...(slash < 0 ? {} : { service: parseTypedService(who.slice(slash + 1)) }),
+    ...(slash < 0 ? {} : { service: serviceBehind(who.slice(0, slash), who.slice(slash + 1)) }),
     ...(at < 0 ? {} : { address: parseHostPort(text.slice(at + 1), defaultPort) }),
   };
+}
+
+/** Reads a service; a name that is none is answered with how it is probably written. */
+function serviceBehind(peer: string, text: string): ServiceName {
+  try {
+    return parseTypedService(text);
+  } catch (error) {
+    if (!(error instanceof IdentityError)) throw error;
+    const meant = foldServerName(text);
+    throw error.advise(
+      meant === null
+        ? `write PEER/SERVICE, or the peer alone: ${printable(peer, 80)}`
+        : `names of services are lower case; perhaps this is meant: ${
+          printable(peer, 80)
+        }/${meant}`,
+    );
+  }
 }
 
 /** Returns whom `text` means. Throws IdentityError "peer_id_invalid" or "name_invalid". */
@@ -70,8 +88,10 @@ export function parsePeerReference(text: string): PeerReference {
   if (text.length < MIN_PREFIX_CHARACTERS || !PREFIX.test(text)) {
     throw new IdentityError(
       "peer_id_invalid",
-      `Cannot read the beginning of a Peer ID: it needs z6Mk and at least 8 of its characters, ` +
-        `${text.length} were given`,
+      PREFIX.test(text)
+        ? `Cannot read the beginning of a Peer ID: it has ${text.length} characters, at least ` +
+          `${MIN_PREFIX_CHARACTERS} are needed`
+        : "Cannot read the beginning of a Peer ID: it has a character that no Peer ID has",
       { hints: ["write the whole Peer ID, or the name of a contact: talos contacts list"] },
     );
   }

@@ -79,7 +79,7 @@ export function parsePeerId(text: string): PeerId {
     throw invalid(`it is ${other} (multicodec 0x${codec.toHex()}), a Peer ID has 0xed01`);
   }
   if (!isSafeEd25519PublicKey(bytes.slice(MULTICODEC_ED25519.length))) {
-    throw invalid("its key is not a safe Ed25519 key (not a point of the prime-order group)");
+    throw invalid("at least one character is wrong: what it says is no key that may be used");
   }
   if (!hasShape(id)) throw new TypeError("unreachable");
   if (remembered.size >= MAX_REMEMBERED) remembered.clear();

@@ -19,7 +19,8 @@ import { IdentityError } from "./errors.ts";
 import { openLockFile, withFileLockSync } from "./file_lock.ts";
 import { joinPath } from "./file_path.ts";
 import type { HomePaths } from "./home.ts";
-import { arrayField, type Fields, fieldsOf, integerField, textField } from "./json_fields.ts";
+import { MAX_PORT } from "./host_port.ts";
+import { arrayField, fieldsOf, integerField, type JsonFields, textField } from "./json_fields.ts";
 import {
   mcpService,
   MESSAGES_SERVICE,
@@ -57,7 +58,6 @@ export interface ServiceClaim extends Disposable {
   publish(facts: Pick<RunFile, "port" | "host">): void;
 }
 
-const MAX_PORT = 65_535;
 const MAX_PID = 2 ** 32 - 1;
 const INSTANCE = /^[\x21-\x7e]{1,64}$/;
 const MCP_FILE_PREFIX = "mcp-";
@@ -177,6 +177,7 @@ function lockService(paths: HomePaths, service: ServiceName): Deno.FsFile {
   const name = serviceLabel(service);
   throw new IdentityError("service_claimed", `Cannot run "${name}": ${who} of this home runs it`, {
     hints: [
+      ...(serverOf(service) === null ? [] : ["share this one under another name: --service NAME"]),
       "see what runs: talos status",
       holder === null ? "stop that process first" : `stop it: kill ${holder.pid}`,
     ],
@@ -248,7 +249,7 @@ function parseRunFile(text: string): RunFile {
   };
 }
 
-function hostField(fields: Fields): string {
+function hostField(fields: JsonFields): string {
   const host = textField(fields, "host");
   if (host !== "" && host.length <= MAX_HOST_CHARACTERS) return host;
   throw new JsonError("the field host is no address");
@@ -276,7 +277,7 @@ function serviceOfFile(file: string): ServiceName | null {
   try {
     return mcpService(parseServerName(name.slice(MCP_FILE_PREFIX.length)));
   } catch {
-    return null;
+    return null; // no service has this name: the file is none of ours
   }
 }
 

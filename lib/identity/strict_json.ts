@@ -32,10 +32,29 @@ const LITERAL = /true|false|null/y;
 
 /** Returns the one JSON value that `text` is. Throws {@link JsonError}. */
 export function parseJson(text: string): Json {
+  return parsePlacedJson(text).value;
+}
+
+/** A JSON value, and where in its text each part of it stands. */
+export interface PlacedJson {
+  /** The value. */
+  readonly value: Json;
+  /**
+   * Returns an error for the member `key` of an object or an array in it, with the line and the column: those
+   * of a member's name, or of an element. Without a key, and for what is not in it, of the text's beginning.
+   */
+  readonly errorAt: (reason: string, container?: Json, key?: string | number) => JsonError;
+}
+
+/** Does what {@link parseJson} does, for who will have to say where something is that is wrong. */
+export function parsePlacedJson(text: string): PlacedJson {
   const reader = new Reader(text);
   const value = reader.value(0);
   reader.end();
-  return value;
+  return {
+    value,
+    errorAt: (reason, container, key) => reader.errorAt(reason, container, key),
+  };
 }
 
 /** Tells whether a JSON value is an object. */
@@ -50,6 +69,8 @@ export function isJsonArray(value: Json | undefined): value is readonly Json[] {
 
 class Reader {
   readonly #text: string;
+  /** Where the members of each object and the elements of each array begin. */
+  readonly #places = new Map<Json, Map<string | number, number>>();
   #at = 0;
 
   constructor(text: string) {
@@ -83,16 +104,24 @@ class Reader {
     if (this.#at < this.#text.length) throw this.#error("more text follows the value");
   }
 
+  errorAt(reason: string, container?: Json, key?: string | number): JsonError {
+    const places = container === undefined ? undefined : this.#places.get(container);
+    return this.#error(reason, key === undefined ? 0 : places?.get(key) ?? 0);
+  }
+
   #object(depth: number): JsonObject {
     const object: Record<string, Json> = Object.create(null);
+    const places = new Map<string, number>();
+    this.#places.set(object, places);
     this.#at++;
     if (this.#accept("}")) return object;
     do {
       this.#take(WHITE_SPACE);
       const start = this.#at;
-      if (this.#text.charAt(start) !== '"') throw this.#error("a key is missing");
+      if (this.#text.charAt(start) !== '"') throw this.#error("a member name is missing");
       const key = this.#string();
-      if (key in object) throw this.#error("a key comes twice", start);
+      if (key in object) throw this.#error("a member name comes twice", start);
+      places.set(key, start);
       if (!this.#accept(":")) throw this.#error('":" is missing');
       object[key] = this.value(depth);
     } while (this.#accept(","));
@@ -102,9 +131,13 @@ class Reader {
 
   #array(depth: number): readonly Json[] {
     const array: Json[] = [];
+    const places = new Map<number, number>();
+    this.#places.set(array, places);
     this.#at++;
     if (this.#accept("]")) return array;
     do {
+      this.#take(WHITE_SPACE);
+      places.set(array.length, this.#at);
       array.push(this.value(depth));
     } while (this.#accept(","));
     if (!this.#accept("]")) throw this.#error('"," or "]" is missing');

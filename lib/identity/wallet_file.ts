@@ -8,6 +8,7 @@
  */
 
 import { fromUtf8, utf8 } from "../bytes.ts";
+import { messageOf } from "../errors.ts";
 import { MAX_WALLET_FILE_BYTES } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { PRIVATE_FILE_MODE, readFileBounded, unusable, writeFileAtomic } from "./atomic_file.ts";
@@ -68,12 +69,18 @@ export async function saveWallet(
 /** Throws IdentityError "wallet_exists" when there is a wallet in the home, whatever its state. */
 export async function requireNoWallet(paths: HomePaths): Promise<void> {
   if (!await exists(paths.wallet)) return;
-  throw new IdentityError("wallet_exists", `There is a wallet in ${paths.home} already`, {
-    hints: [
-      "see whose it is: talos status",
-      "replace it, keeping it as a .bak: talos init --force --name NAME",
-    ],
-  });
+  const state = await readWallet(paths).then(() => null, messageOf);
+  throw new IdentityError(
+    "wallet_exists",
+    `There is a wallet in ${paths.home} already` +
+      (state === null ? "" : `, a broken one: ${state}`),
+    {
+      hints: [
+        state === null ? "see whose it is: talos status" : "restore it from your backup",
+        "or replace it, keeping it as a .bak: talos init --force --name NAME",
+      ],
+    },
+  );
 }
 
 /**
@@ -147,7 +154,7 @@ async function peerIdInFile(path: string): Promise<PeerId | null> {
     const file = await readFileBounded(path, MAX_WALLET_FILE_BYTES);
     return file === null ? null : parseWallet(fromUtf8(file.bytes)).peerId;
   } catch {
-    return null;
+    return null; // replacing a wallet that is broken is what --force is for
   }
 }
 
@@ -172,5 +179,6 @@ async function keepBackup(paths: HomePaths, owner: PeerId | null): Promise<strin
 /** Closes a key that others could read to them, as far as we may; a link's target is not ours. */
 async function makePrivate(path: string): Promise<void> {
   if (Deno.build.os === "windows" || !(await Deno.lstat(path)).isFile) return;
+  // Not ours to change, or a file system without modes: it stays as private as the wallet was.
   await Deno.chmod(path, PRIVATE_FILE_MODE).catch(() => {});
 }

@@ -17,9 +17,9 @@ import { ED25519_SECRET_KEY_BYTES, parseEd25519SecretKey } from "../crypto/ed255
 import { MAX_SCRYPT_N } from "../limits.ts";
 import { IdentityError } from "./errors.ts";
 import {
-  type Fields,
   fieldsOf,
   integerField,
+  type JsonFields,
   parsedField,
   textField,
   timeField,
@@ -119,7 +119,7 @@ function requireVersion(json: Json, path: string | undefined): void {
   throw new IdentityError(
     "wallet_version",
     `Cannot read ${called(path)}: its version is ${version}, this program knows ${VERSION}`,
-    { hints: ["update Talos: talos version shows what this is", "or restore an older backup"] },
+    { hints: ["update Talos; see which this is: talos version", "or restore an older backup"] },
   );
 }
 
@@ -153,7 +153,7 @@ function sealedKeyFields({ n, salt, nonce, ciphertext }: SealedKey): Record<stri
 }
 
 /** Returns `length` bytes in base64url. The text, which may be a secret, is in no error. */
-function bytesField(fields: Fields, name: string, length: number): Bytes {
+function bytesField(fields: JsonFields, name: string, length: number): Bytes {
   const text = textField(fields, name);
   const fault = new JsonError(
     `the field ${fields.path}${name} is not ${length} bytes of base64url`,

@@ -5,6 +5,9 @@
  * replaced by renaming, so the directory is watched); nothing polls. Only a file that can be read
  * takes effect: with a broken one the last good one stays, and the log says so. A file that vanishes
  * takes its grants along, but not its revocations: losing a file must not let anybody back in.
+ * A home that is moved away or removed takes the watch along, and a watch that the system ends tells nothing
+ * any more: then {@link AccessWatch.lost} resolves, and who serves has to stop. Whoever is about to decide
+ * looks at the file once more ({@link AccessWatch.refresh}), so that no decision stands on old news.
  * Nothing that is locked as POSIX has it, such as an SQLite file, may lie in the home itself: `Deno.watchFs`
  * opens and closes whatever changes there, which takes such locks away from this process.
  */
@@ -14,6 +17,7 @@ import type { Log } from "../log.ts";
 import { type Access, NO_ACCESS } from "./access.ts";
 import { readAccessText } from "./access_file.ts";
 import { parseAccess } from "./access_format.ts";
+import { fileStamp } from "./atomic_file.ts";
 import { IdentityError } from "./errors.ts";
 import { splitPath } from "./file_path.ts";
 import type { HomePaths } from "./home.ts";
@@ -32,6 +36,10 @@ export interface WatchAccessOptions {
 export interface AccessWatch extends AsyncDisposable {
   /** What holds now. */
   readonly current: Access;
+  /** Looks whether the file is another one, and puts that into force first: a system call if it is not. */
+  refresh(): void;
+  /** Resolves with the reason when changes are no longer noticed, though nobody ended the watch. */
+  readonly lost: Promise<IdentityError>;
 }
 
 /**
@@ -40,26 +48,41 @@ export interface AccessWatch extends AsyncDisposable {
  * Throws what `readAccess` throws, and IdentityError "access_unwatchable": without news of revocations
  * no service may run.
  */
-export async function watchAccess(
+export function watchAccess(
   paths: Pick<HomePaths, "home" | "access">,
   options: WatchAccessOptions,
-): Promise<AccessWatch> {
+): AccessWatch {
   // Watched before it is read, so that no change falls in between.
   const watcher = openWatcher(paths.home);
   try {
-    const text = await readAccessText(paths);
-    const access = text === null ? NO_ACCESS : parseAccess(text);
-    return new Watch(paths, options, watcher, text, access);
+    const home = directoryStamp(paths.home);
+    const stamp = fileStamp(paths.access);
+    const text = readAccessText(paths);
+    const access = text === null ? NO_ACCESS : parseAccess(text, paths.access);
+    return new Watch(paths, options, watcher, { home, stamp, text, access });
   } catch (error) {
     watcher.close();
     throw error;
   }
 }
 
+/** What a watch begins with. */
+interface Seen {
+  /** Which directory the home is. */
+  readonly home: string | null;
+  /** What the file looked like from outside, and what it held. */
+  readonly stamp: string | null;
+  readonly text: string | null;
+  readonly access: Access;
+}
+
 class Watch implements AccessWatch {
   #current: Access;
   #text: string | null;
+  #stamp: string | null;
   #complaint = "";
+  readonly #home: string | null;
+  readonly #lost = Promise.withResolvers<IdentityError>();
   readonly #paths: Pick<HomePaths, "home" | "access">;
   readonly #options: WatchAccessOptions;
   readonly #watcher: Deno.FsWatcher;
@@ -70,12 +93,13 @@ class Watch implements AccessWatch {
     paths: Pick<HomePaths, "home" | "access">,
     options: WatchAccessOptions,
     watcher: Deno.FsWatcher,
-    text: string | null,
-    access: Access,
+    { home, stamp, text, access }: Seen,
   ) {
     this.#paths = paths;
     this.#options = options;
     this.#watcher = watcher;
+    this.#home = home;
+    this.#stamp = stamp;
     this.#text = text;
     this.#current = access;
     this.#finished = this.#follow();
@@ -85,6 +109,14 @@ class Watch implements AccessWatch {
 
   get current(): Access {
     return this.#current;
+  }
+
+  get lost(): Promise<IdentityError> {
+    return this.#lost.promise;
+  }
+
+  refresh(): void {
+    if (!this.#closed && fileStamp(this.#paths.access) !== this.#stamp) this.#reread();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -102,32 +134,40 @@ class Watch implements AccessWatch {
   async #follow(): Promise<void> {
     const nameOf = (path: string) => splitPath(Deno.build.os, path)[1];
     const name = nameOf(this.#paths.access);
+    const home = nameOf(this.#paths.home);
+    let reason = "the system has ended the watch";
     try {
       for await (const event of this.#watcher) {
         // Names alone: some systems report paths with their symbolic links resolved. A rescan means
         // that the system lost events.
         const ours = event.paths.some((path) => nameOf(path) === name);
-        if (ours || event.flag === "rescan") await this.#reread();
+        if (ours || event.flag === "rescan") this.#reread();
+        // What happens to the home itself is told with its own path.
+        const isHome = event.paths.some((path) => nameOf(path) === home);
+        if (isHome && directoryStamp(this.#paths.home) !== this.#home) {
+          reason = "the home was moved or removed";
+          break;
+        }
       }
     } catch (error) {
-      if (!this.#closed) {
-        this.#options.log.error("changes of access.json are no longer noticed", {
-          reason: messageOf(error),
-        });
-      }
+      reason = messageOf(error);
     }
+    if (this.#closed) return;
+    this.#close();
+    this.#lost.resolve(unwatched(this.#paths.access, reason));
   }
 
-  async #reread(): Promise<void> {
+  #reread(): void {
     let text: string | null;
     let access: Access;
+    this.#stamp = fileStamp(this.#paths.access); // before it is read: a later change is seen as one
     try {
-      text = await readAccessText(this.#paths);
+      text = readAccessText(this.#paths);
       if (text === this.#text) {
         this.#complaint = "";
         return;
       }
-      access = text === null ? this.#afterRemoval() : parseAccess(text);
+      access = text === null ? this.#afterRemoval() : parseAccess(text, this.#paths.access);
     } catch (error) {
       this.#complain(messageOf(error));
       return;
@@ -170,4 +210,22 @@ function openWatcher(home: string): Deno.FsWatcher {
       },
     );
   }
+}
+
+/** Returns which directory is at `path`; null when that cannot be told. */
+function directoryStamp(path: string): string | null {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev} ${ino}`;
+  } catch {
+    return null;
+  }
+}
+
+function unwatched(path: string, reason: string): IdentityError {
+  return new IdentityError(
+    "access_unwatchable",
+    `Cannot serve without news of revocations: changes of ${path} are no longer noticed, since ${reason}`,
+    { hints: ["see that the home is where it was, and start it again"] },
+  );
 }

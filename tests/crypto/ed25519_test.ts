@@ -9,7 +9,6 @@ import {
   ed25519PublicKey,
   generateEd25519SecretKey,
   isSafeEd25519PublicKey,
-  parseEd25519PublicKey,
   parseEd25519SecretKey,
   sign,
   verify,
@@ -240,19 +239,6 @@ Deno.test("isSafeEd25519PublicKey() is false for y without x on the curve and ot
   assert.equal(isSafeEd25519PublicKey(EMPTY), false);
   assert.equal(isSafeEd25519PublicKey(key.slice(0, 31)), false);
   assert.equal(isSafeEd25519PublicKey(concat(key, Uint8Array.of(0))), false);
-});
-
-Deno.test("parseEd25519PublicKey() throws bad_public_key when the key is not safe", () => {
-  for (const text of ["", "00".repeat(32), "02" + "00".repeat(31), "00".repeat(33)]) {
-    assert.throws(() => parseEd25519PublicKey(fromHex(text)), { code: "bad_public_key" });
-  }
-});
-
-Deno.test("parseEd25519PublicKey() returns a copy when the key is safe", () => {
-  const bytes = fromHex(RFC_8032[0][1]);
-  const key = parseEd25519PublicKey(bytes);
-  bytes.fill(0);
-  assert.equal(hex(key), RFC_8032[0][1]);
 });
 
 Deno.test("parseEd25519SecretKey() throws bad_length when the seed is not 32 bytes long", () => {

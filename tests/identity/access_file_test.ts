@@ -145,14 +145,14 @@ Deno.test("updateAccess() leaves a whole file and no lock behind when its proces
 });
 
 /** A watch whose changes and complaints can be awaited in turn. */
-async function watched(paths: HomePaths, signal?: AbortSignal) {
+function watched(paths: HomePaths, signal?: AbortSignal) {
   const events: string[] = [];
   let wake = () => {};
   const push = (event: string) => {
     events.push(event);
     wake();
   };
-  const watch = await watchAccess(paths, {
+  const watch = watchAccess(paths, {
     onChange: ({ grants, revocations }) => push(`${grants.length} ${revocations.length}`),
     log: createLog({ write: (line) => push(line), level: "info", json: false, now: () => 0 }),
     ...(signal === undefined ? {} : { signal }),
@@ -171,7 +171,7 @@ async function watched(paths: HomePaths, signal?: AbortSignal) {
 
 Deno.test("watchAccess() tells of the file's first appearance and of each replacement", async () => {
   await using home = await temporaryHome();
-  await using access = await watched(home.paths);
+  await using access = watched(home.paths);
   assert.deepEqual(access.watch.current, NO_ACCESS);
   await updateAccess(home.paths, granting(ANN));
   assert.equal(await access.next(), "1 0");
@@ -183,7 +183,7 @@ Deno.test("watchAccess() tells of the file's first appearance and of each replac
 Deno.test("watchAccess() tells of a change that an editor makes in place", async () => {
   await using home = await temporaryHome();
   await updateAccess(home.paths, granting(ANN));
-  await using access = await watched(home.paths);
+  await using access = watched(home.paths);
   assert.equal(access.watch.current.grants.length, 1);
   // One write of the whole text at once: what is seen is the old text, none, or the new.
   Deno.writeTextFileSync(home.paths.access, serialiseAccess(revoking(ANN)(NO_ACCESS)));
@@ -197,12 +197,12 @@ Deno.test("watchAccess() tells of a change that an editor makes in place", async
 Deno.test("watchAccess() keeps the last good file, and says so once, when the new one is damaged", async () => {
   await using home = await temporaryHome();
   await updateAccess(home.paths, granting(ANN));
-  await using access = await watched(home.paths);
+  await using access = watched(home.paths);
   await writeFileAtomic(home.paths.access, utf8("{"));
   assert.equal(
     await access.next(),
     "talos: error: access.json is not used, the last good one stays in force " +
-      'reason="Cannot read access.json: a key is missing at line 1, column 2"',
+      `reason="Cannot read ${home.paths.access}: a member name is missing at line 1, column 2"`,
   );
   assert.equal(access.watch.current.grants.length, 1);
   await writeFileAtomic(home.paths.access, utf8(serialiseAccess(revoking(ANN)(NO_ACCESS))));
@@ -215,7 +215,7 @@ Deno.test({
   async fn() {
     await using home = await temporaryHome();
     await updateAccess(home.paths, revoking(ANN));
-    await using access = await watched(home.paths);
+    await using access = watched(home.paths);
     Deno.chmodSync(home.paths.access, 0o666);
     assert.match(await access.next(), /others can write it \(mode 0666\)/);
     assert.equal(access.watch.current.revocations.length, 1);
@@ -226,10 +226,73 @@ Deno.test("watchAccess() drops the grants and keeps the revocations when the fil
   await using home = await temporaryHome();
   await updateAccess(home.paths, revoking(ANN));
   await updateAccess(home.paths, granting(samplePeer(2)));
-  await using access = await watched(home.paths);
+  await using access = watched(home.paths);
   Deno.removeSync(home.paths.access);
   assert.match(await access.next(), /access\.json was removed: .* revocations_kept=1/);
   assert.equal(await access.next(), "0 1");
+});
+
+Deno.test({
+  name:
+    "AccessWatch.lost tells that the home was moved away, and a copy in its place changes nothing",
+  ignore: Deno.build.os !== "linux", // what is told of a directory that moves differs
+  async fn() {
+    await using home = await temporaryHome();
+    const { home: path, access: file } = home.paths;
+    await updateAccess(home.paths, granting(ANN));
+    await using access = watched(home.paths);
+    Deno.renameSync(path, `${path}.old`);
+    try {
+      Deno.mkdirSync(path);
+      Deno.copyFileSync(`${path}.old/access.json`, file);
+      const error = await access.watch.lost;
+      assert.equal(error.code, "access_unwatchable");
+      assert.equal(
+        error.message,
+        `Cannot serve without news of revocations: changes of ${file} are no longer noticed, ` +
+          "since the home was moved or removed",
+      );
+    } finally {
+      Deno.removeSync(`${path}.old`, { recursive: true });
+    }
+  },
+});
+
+Deno.test("AccessWatch.lost waits for ever when the watch is disposed of", async () => {
+  await using home = await temporaryHome();
+  const access = watched(home.paths);
+  let lost = false;
+  void access.watch.lost.then(() => lost = true);
+  await access[Symbol.asyncDispose]();
+  await updateAccess(home.paths, granting(ANN));
+  assert.equal(lost, false);
+});
+
+Deno.test("AccessWatch.refresh() puts a revocation into force before anybody was told of it", async () => {
+  await using home = await temporaryHome();
+  await updateAccess(home.paths, granting(ANN));
+  await using access = watched(home.paths);
+  Deno.writeTextFileSync(home.paths.access, serialiseAccess(revoking(ANN)(NO_ACCESS)));
+  access.watch.refresh(); // no turn of the event loop in between
+  assert.equal(mayOpen(access.watch.current, [], ANN, FILES, 0).allowed, false);
+  assert.deepEqual(access.events, ["0 1"]);
+  access.watch.refresh();
+  assert.deepEqual(access.events, ["0 1"]);
+});
+
+Deno.test("AccessWatch.refresh() reads a damaged file once, and keeps the last good one", async () => {
+  await using home = await temporaryHome();
+  await updateAccess(home.paths, revoking(ANN));
+  await using access = watched(home.paths);
+  Deno.writeTextFileSync(home.paths.access, "{");
+  access.watch.refresh();
+  access.watch.refresh();
+  assert.equal(access.events.length, 1);
+  assert.match(
+    access.events[0] ?? "",
+    /access\.json is not used, the last good one stays in force/,
+  );
+  assert.equal(access.watch.current.revocations.length, 1);
 });
 
 Deno.test("watchAccess() throws access_corrupted at the start when the file is damaged", async () => {
@@ -249,7 +312,7 @@ Deno.test("watchAccess() throws access_unwatchable when the home is missing", as
 Deno.test("watchAccess() ends when its signal aborts, and may be disposed of twice", async () => {
   await using home = await temporaryHome();
   const controller = new AbortController();
-  await using access = await watched(home.paths, controller.signal);
+  await using access = watched(home.paths, controller.signal);
   controller.abort();
   await access.watch[Symbol.asyncDispose]();
   await updateAccess(home.paths, granting(ANN));
@@ -265,6 +328,6 @@ Deno.test({
     await using home = await temporaryHome();
     const options = { onChange: () => {}, log: SILENT, signal: AbortSignal.abort() };
     // Not disposed of: what is left open fails this test.
-    assert.deepEqual((await watchAccess(home.paths, options)).current, NO_ACCESS);
+    assert.deepEqual(watchAccess(home.paths, options).current, NO_ACCESS);
   },
 });

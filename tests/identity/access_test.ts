@@ -323,10 +323,15 @@ Deno.test("parseAccess() takes other spellings of a time and a DID in place of a
 const REFUSED:
   readonly (readonly [what: string, from: string | RegExp, to: string, message: RegExp])[] = [
     ["it is empty", /^[^]*$/, "", /a value is missing at line 1, column 1/],
-    ["it is truncated", /"revocations"[^]*$/, "", /a key is missing at line 12/],
+    ["it is truncated", /"revocations"[^]*$/, "", /a member name is missing at line 12/],
     ["the version is 2", '"version": 1', '"version": 2', /version is not an integer from 1 to 1/],
     ["the revocations are missing", /,\s*"revocations": \[[^]*\]/, "", /revocations is missing/],
-    ["a list comes twice", '"grants": [', '"revocations": [], "grants": [', /a key comes twice/],
+    [
+      "a list comes twice",
+      '"grants": [',
+      '"revocations": [], "grants": [',
+      /a member name comes twice/,
+    ],
     ["a field is unknown", '"origin"', '"note": "", "origin"', /grants\[0\]\.note is unknown/],
     [
       "a grant is text",

@@ -31,7 +31,7 @@ if (import.meta.main) {
         force: true,
         log: SILENT,
       }),
-    readAccess: () => readAccess(paths),
+    readAccess: () => Promise.try(() => readAccess(paths)),
     readRunFiles: () => Promise.resolve(readRunFiles(paths)),
   };
   const run = actions[action];

@@ -8,6 +8,7 @@ import {
   resolvePeer,
 } from "../../lib/identity/contacts.ts";
 import { Database } from "../../lib/identity/database.ts";
+import { IdentityError } from "../../lib/identity/errors.ts";
 import { parsePetname } from "../../lib/identity/names.ts";
 import { parsePeerReference } from "../../lib/identity/peer_address.ts";
 import type { PeerId } from "../../lib/identity/peer_id.ts";
@@ -102,8 +103,50 @@ Deno.test("resolvePeer() finds a contact when its name or the beginning of its P
     await codeOf(() => resolve(database, `z6Mk${BOB.slice(20, 32)}`)), // from its middle
     "contact_unknown",
   );
-  assert.equal(await codeOf(() => resolve(database, "Bob")), "contact_unknown");
+  assert.equal(resolve(database, "BOB"), BOB); // nobody remembers the case
   assert.equal(await codeOf(() => resolve(database, OTHER.slice(0, 12))), "contact_unknown");
+});
+
+Deno.test("addContact() refuses a name that another contact has in another case", async () => {
+  await using opened = await openDatabase();
+  const { database } = opened;
+  addContact(database, name("Bob"), BOB, 1);
+  assert.equal(await codeOf(() => addContact(database, name("bob"), CAROL, 1)), "contact_exists");
+  addContact(database, name("carol"), CAROL, 1);
+  assert.equal(
+    await codeOf(() => renameContact(database, name("CAROL"), name("BOB"))),
+    "contact_exists",
+  );
+  // To change the case of its own name is no clash.
+  assert.equal(renameContact(database, name("CAROL"), name("Carol")).petname, "carol");
+  assert.equal(removeContact(database, name("BOB")).petname, "Bob");
+  assert.deepEqual(contacts(database).map(({ petname }) => petname), ["Carol"]);
+});
+
+Deno.test("resolvePeer() says what was probably meant, and what an address lacks", async () => {
+  await using opened = await openDatabase();
+  const { database } = opened;
+  addContact(database, name("linux"), BOB, 1);
+  const adviceFor = (text: string) => {
+    try {
+      return resolve(database, text);
+    } catch (error) {
+      assert.ok(error instanceof IdentityError);
+      return [error.message, ...error.hints];
+    }
+  };
+  assert.deepEqual(adviceFor("linus"), [
+    'No contact is "linus"',
+    "did you mean linux?",
+    "see those there are: talos contacts list",
+    "or write the whole Peer ID; see who is registered: talos peers",
+  ]);
+  for (const address of ["127.0.0.1:8767", "192.0.2.7", "host.example:8766"]) {
+    assert.deepEqual(adviceFor(address), [
+      `No contact is "${address}": that is an address`,
+      `say who is there, too: PEER-ID@${address}`,
+    ]);
+  }
 });
 
 Deno.test("resolvePeer() names the candidates when several contacts begin alike", async () => {

@@ -108,7 +108,7 @@ Deno.test("Database is refused with the cure when it is of a newer version", asy
   assert.equal(await codeOf(open), "database_unusable");
   assert.equal(
     await messageFrom(open),
-    `Cannot use ${home.paths.database}: it has version 999, this program knows 1`,
+    `Cannot use ${home.paths.database}: it has version 999, this program knows 2`,
   );
 });
 
@@ -117,12 +117,65 @@ Deno.test("Database is refused with the cure when the file is something else", a
   await Deno.mkdir(`${home.paths.home}/talos.db`);
   await Deno.writeTextFile(home.paths.database, "this is no database, ".repeat(100));
   const open = () => new Database(home.paths, ALICE);
-  assert.equal(await codeOf(open), "database_unusable");
+  assert.equal(await codeOf(open), "database_corrupted");
   assert.match(await messageFrom(open), /file is not a database/);
-  assert.throws(
-    open,
-    (error: unknown) => error instanceof IdentityError && /may be deleted/.test(error.hints.join()),
-  );
+  const directory = `${home.paths.home}/talos.db`;
+  assert.throws(open, (error: unknown) => {
+    assert.ok(error instanceof IdentityError);
+    assert.deepEqual(error.hints, [
+      `stop what runs here, and begin a new one: mv ${directory} ${directory}.broken`,
+      "contacts and the remembered registry and its key are lost with it, nothing else",
+    ]);
+    return true;
+  });
+  await Deno.rename(directory, `${directory}.broken`); // the hint works
+  open()[Symbol.dispose]();
+});
+
+Deno.test("Database is refused as damaged when a page of it is", async () => {
+  await using home = await temporaryHome();
+  const open = () => new Database(home.paths, ALICE);
+  open()[Symbol.dispose]();
+  const bytes = await Deno.readFile(home.paths.database);
+  bytes.fill(0xff, 100); // behind the header
+  await Deno.writeFile(home.paths.database, bytes);
+  const use = () => {
+    using database = open();
+    database.setting("a");
+  };
+  assert.equal(await codeOf(use), "database_corrupted");
+});
+
+Deno.test("Database is unusable, not damaged, when a file is where its directory should be", async () => {
+  await using home = await temporaryHome();
+  await Deno.writeTextFile(`${home.paths.home}/talos.db`, "");
+  const open = () => new Database(home.paths, ALICE);
+  assert.equal(await codeOf(open), "database_unusable");
+});
+
+Deno.test({
+  name: "Database is refused when others can write its file, its log or its directory",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using home = await temporaryHome();
+    const { database: path } = home.paths;
+    const open = () => new Database(home.paths, ALICE);
+    using kept = open(); // so that its log is there
+    kept.set("a", "1");
+    const directory = `${home.paths.home}/talos.db`;
+    for (
+      const [file, mode] of [[path, 0o600], [`${path}-wal`, 0o600], [directory, 0o700]] as const
+    ) {
+      await Deno.chmod(file, 0o777);
+      assert.equal(await codeOf(open), "database_permissions", file);
+      assert.equal(
+        await messageFrom(open),
+        `Cannot trust ${file}: others can write it (mode 0777)`,
+      );
+      await Deno.chmod(file, mode);
+    }
+    open()[Symbol.dispose]();
+  },
 });
 
 Deno.test("Database throws IdentityError when an operation fails later", async () => {

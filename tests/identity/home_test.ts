@@ -29,6 +29,8 @@ Deno.test("homePaths() gives ~/.talos on Linux, with every file in its place", (
     ownerLock: "/home/ann/.talos/identity.json.lock",
     access: "/home/ann/.talos/access.json",
     accessLock: "/home/ann/.talos/access.json.lock",
+    invites: "/home/ann/.talos/invites.json",
+    invitesLock: "/home/ann/.talos/invites.json.lock",
     chain: "/home/ann/.talos/blockchain.json",
     database: "/home/ann/.talos/talos.db/data.sqlite",
     run: "/home/ann/.talos/run",

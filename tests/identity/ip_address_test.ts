@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isIpLiteral, scopeOf } from "../../lib/identity/ip_address.ts";
+import { isIpLiteral, isRoutable, scopeOf } from "../../lib/identity/ip_address.ts";
 
 const SCOPES = {
   global: [
@@ -90,6 +90,7 @@ for (const [scope, addresses] of Object.entries(SCOPES)) {
     Deno.test(`scopeOf() is ${scope} when the address is ${address}`, () => {
       assert.equal(scopeOf(address), scope);
       assert.equal(isIpLiteral(address), true);
+      assert.equal(isRoutable(address), scope === "global" || scope === "private");
     });
   }
 }
@@ -137,5 +138,6 @@ for (
   Deno.test(`isIpLiteral() says no when the text is ${JSON.stringify(text)}`, () => {
     assert.equal(isIpLiteral(text), false);
     assert.equal(scopeOf(text), "unusable");
+    assert.equal(isRoutable(text), false);
   });
 }

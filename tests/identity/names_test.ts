@@ -5,6 +5,7 @@ import { IdentityError } from "../../lib/identity/errors.ts";
 import {
   CONTROL_SERVICE,
   DEFAULT_SERVER,
+  foldServerName,
   mcpService,
   MESSAGES_SERVICE,
   parsePetname,
@@ -80,11 +81,42 @@ Deno.test("parseServerName() accepts 1 to 64 of its alphabet", () => {
 
 Deno.test("parseServerName() throws name_invalid for anything else", () => {
   for (
-    const name of ["", "A", "-a", ".a", "_a", "a b", "a/b", "a@b", "ä", "*", "a".repeat(65), "a\n"]
+    const name of ["A", "-a", ".a", "_a", "a b", "a/b", "a@b", "ä", "*", "a".repeat(65), "a\n"]
   ) {
     refuses(parseServerName, name, /it is not 1 to 64 characters/);
   }
-  refuses(parseServerName, "messages", /"messages" is a service of its own/);
+  refuses(parseServerName, "", /^Cannot use the server name "": it is empty$/);
+  refuses(
+    parseServerName,
+    "messages",
+    /^Cannot use the server name "messages": that is a service of its own$/,
+  );
+});
+
+Deno.test("parseServerName() quotes a wrong name, without its control characters, when it refuses it", () => {
+  refuses(
+    parseServerName,
+    "My\u001b[2JNotes",
+    /^Cannot use the server name "My\ufffd\[2JNotes": it is not 1 to 64 characters of a-z, /,
+  );
+});
+
+Deno.test("foldServerName() returns the nearest server name, or null when none is near", () => {
+  const folded: [string, string | null][] = [
+    ["GitHub", "github"],
+    ["My Files", "my-files"],
+    ["Zürich (test)", "zurich-test"],
+    ["../x", "x"],
+    ["__proto__", "proto__"],
+    ["a.b_c-2", "a.b_c-2"],
+    ["a".repeat(64), "a".repeat(64)],
+    ["a".repeat(65), null],
+    ["Messages", null],
+    ["", null],
+    ["!?", null],
+    ["日本", null],
+  ];
+  for (const [text, name] of folded) assert.equal(foldServerName(text), name, text);
 });
 
 Deno.test("parseServiceName() accepts messages and mcp/<name> and nothing else", () => {

@@ -1,8 +1,8 @@
 /** `HOST[:PORT]` and `PEER[/SERVICE][@HOST:PORT]`. */
 
 import assert from "node:assert/strict";
-import { parseHostPort } from "../../lib/identity/host_port.ts";
-import { parsePeerAddress } from "../../lib/identity/peer_address.ts";
+import { parseHostPort, parseListenPort } from "../../lib/identity/host_port.ts";
+import { parsePeerAddress, parsePeerReference } from "../../lib/identity/peer_address.ts";
 import { codeOf, messageFrom } from "./temporary_home.ts";
 
 const ID = "z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK";
@@ -27,13 +27,22 @@ for (const [text, host, port] of HOSTS) {
   });
 }
 
+Deno.test("parseListenPort() reads 0 to 65535 and nothing else", () => {
+  for (const [text, port] of [["0", 0], ["8766", 8766], ["65535", 65535]] as const) {
+    assert.equal(parseListenPort(text), port);
+  }
+  for (const text of ["", "65536", "100000", "-1", "+1", "1.5", "0x50", " 80", "80 ", "８０"]) {
+    assert.equal(parseListenPort(text), null, text);
+  }
+});
+
 const BAD_HOSTS: readonly (readonly [text: string, message: RegExp])[] = [
   ["", /neither a name nor an IP address/],
   [":8765", /neither a name nor an IP address/],
   ["a b", /neither a name nor an IP address/],
   ["bücher.example", /neither a name nor an IP address/],
-  ["http://localhost", /port is not 1 to 65535/],
-  ["https://localhost:8765/x", /IPv6 address is written in brackets/],
+  ["http://localhost", /: leave out "http:\/\/"$/],
+  ["https://localhost:8765/x", /: leave out "https:\/\/"$/],
   ["user@localhost", /neither a name nor an IP address/],
   ["-host", /neither a name nor an IP address/],
   ["a..b", /neither a name nor an IP address/],
@@ -67,6 +76,38 @@ for (const [text, message] of BAD_HOSTS) {
     assert.match(await messageFrom(() => parseHostPort(text, 8765)), message);
   });
 }
+
+Deno.test("parseHostPort() writes examples with the port that is meant", () => {
+  assert.throws(() => parseHostPort("http://host.example", 8765), {
+    message: 'Cannot read the address "http://host.example": leave out "http://"',
+    hints: ["write HOST:PORT, as in host.example:8765, 192.0.2.7:8765 or [2001:db8::7]:8765"],
+  });
+});
+
+Deno.test("parsePeerAddress() says how a service is probably written when its name is none", () => {
+  const advice: [string, string, string][] = [
+    [
+      "linux/Notes",
+      'Cannot use the server name "Notes": it is not 1 to 64 characters of a-z, 0-9, dot, ' +
+      "underscore and hyphen after a letter or digit",
+      "names of services are lower case; perhaps this is meant: linux/notes",
+    ],
+    [
+      "linux/@host.example",
+      'Cannot use the server name "": it is empty',
+      "write PEER/SERVICE, or the peer alone: linux",
+    ],
+  ];
+  for (const [text, message, hint] of advice) {
+    assert.throws(() => parsePeerAddress(text, 8766), { message, hints: [hint] });
+  }
+});
+
+Deno.test("parsePeerReference() says how much of a Peer ID is needed when it is too short", () => {
+  assert.throws(() => parsePeerReference("z6MkhaXgBZD"), {
+    message: "Cannot read the beginning of a Peer ID: it has 11 characters, at least 12 are needed",
+  });
+});
 
 Deno.test("parseHostPort() throws address_invalid when there is neither a port nor a default", async () => {
   assert.match(await messageFrom(() => parseHostPort("localhost")), /port is missing: HOST:PORT/);

@@ -9,21 +9,21 @@ const REFUSED: readonly (readonly [what: string, text: string, message: string])
   ["there is white space only", " \n ", "a value is missing at line 2, column 2"],
   ["a byte order mark leads", "\ufeff{}", "a value is missing at line 1, column 1"],
   ["text follows", "{} x", "more text follows the value at line 1, column 4"],
-  ["a key comes twice", '{"a":1,\n "b":2, "a":1}', "a key comes twice at line 2, column 9"],
+  ["a key comes twice", '{"a":1,\n "b":2, "a":1}', "a member name comes twice at line 2, column 9"],
   [
     "a key comes twice, once escaped",
     '{"a":1,"\\u0061":1}',
-    "a key comes twice at line 1, column 8",
+    "a member name comes twice at line 1, column 8",
   ],
   [
     "__proto__ comes twice",
     '{"__proto__":1,"__proto__":1}',
-    "a key comes twice at line 1, column 16",
+    "a member name comes twice at line 1, column 16",
   ],
   [
     "a key comes twice further down",
     '[{"a":{"b":1,"b":2}}]',
-    "a key comes twice at line 1, column 14",
+    "a member name comes twice at line 1, column 14",
   ],
   [
     "a surrogate stands alone",
@@ -37,7 +37,7 @@ const REFUSED: readonly (readonly [what: string, text: string, message: string])
     "a string is malformed or does not end at line 1, column 1",
   ],
   ["an escape is unknown", '"\\x41"', "a string is malformed or does not end at line 1, column 1"],
-  ["a comma is left over in an object", '{"a":1,}', "a key is missing at line 1, column 8"],
+  ["a comma is left over in an object", '{"a":1,}', "a member name is missing at line 1, column 8"],
   ["a comma is left over in an array", "[1,]", "a value is missing at line 1, column 4"],
   ["a colon is missing", '{"a" 1}', '":" is missing at line 1, column 6'],
   ["an object does not end", '{"a":1', '"," or "}" is missing at line 1, column 7'],
@@ -46,7 +46,7 @@ const REFUSED: readonly (readonly [what: string, text: string, message: string])
   ["a number has a zero ahead", "01", "more text follows the value at line 1, column 2"],
   ["a number has a plus", "+1", "a value is missing at line 1, column 1"],
   ["it is NaN", "NaN", "a value is missing at line 1, column 1"],
-  ["a key is not quoted", "{a:1}", "a key is missing at line 1, column 2"],
+  ["a key is not quoted", "{a:1}", "a member name is missing at line 1, column 2"],
   ["white space is not JSON's", "\u00a01", "a value is missing at line 1, column 1"],
   ["it nests too deep", "[".repeat(9), "nesting deeper than 8 at line 1, column 9"],
 ];

@@ -219,7 +219,7 @@ const REFUSED: readonly (readonly [what: string, text: string, code: string, mes
     "a key comes twice",
     OPEN_TEXT.replace('"version":1', '"version":1,"version":1'),
     "wallet_corrupted",
-    /a key comes twice/,
+    /a member name comes twice/,
   ],
   [
     "its version is 2",

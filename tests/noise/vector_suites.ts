@@ -9,7 +9,7 @@ import { blake2b, blake2s } from "@noble/hashes/blake2.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha512 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat } from "../../lib/bytes.ts";
-import { parseX25519SecretKey, x25519KeyPair } from "../../lib/crypto/x25519.ts";
+import { parseX25519SecretKey, X25519KeyPair } from "../../lib/crypto/x25519.ts";
 import {
   type CipherFunctions,
   type DhFunctions,
@@ -40,7 +40,7 @@ const X448: VectorDh = {
 
 const X25519: VectorDh = {
   ...TALOS_SUITE.dh,
-  keyPair: (secretKey) => x25519KeyPair(parseX25519SecretKey(secretKey)),
+  keyPair: (secretKey) => new X25519KeyPair(parseX25519SecretKey(secretKey)),
 };
 
 const AESGCM: CipherFunctions = {
