@@ -10,18 +10,11 @@ import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import { CHILD_GRACE_MS } from "../limits.ts";
+import { type ChildExit, exitOf } from "./child_exit.ts";
 import { McpError } from "./errors.ts";
 import type { LaunchPlan } from "./launcher.ts";
 import { LineWriter } from "./line_writer.ts";
 import { leadsGroup, treeSignal } from "./process_tree.ts";
-
-/** How a child ended. */
-export interface ChildExit {
-  /** Its exit status. */
-  readonly code: number;
-  /** The signal that ended it, or null. */
-  readonly signal: string | null;
-}
 
 const READ_BUFFER_BYTES = 64 * 1024;
 
@@ -48,13 +41,14 @@ export class ChildProcess {
     this.#stdin = this.#process.stdin.getWriter();
     this.#stdin.closed.catch(() => {}); // write() reports it
     this.#input = new LineWriter((bytes) => this.#stdin.write(bytes));
-    this.exited = this.#process.status.then(({ code, signal }) => {
+    this.exited = this.#process.status.then((status) => {
       this.#runs = false;
+      const { code, signal } = plan.signalsAsStatus === true ? exitOf(status) : status;
       return { code, signal };
     });
   }
 
-  /** The child's process id. */
+  /** The id of the process that was spawned: the child's own, or that of what runs it. */
   get pid(): number {
     return this.#process.pid;
   }
@@ -157,18 +151,21 @@ function spawn(
       ...(cwd === undefined ? {} : { cwd }),
     }).spawn();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      const directory = cwd === undefined ? "" : `, or no directory ${cwd}`;
-      const state = `there is no such program${directory}`;
-      throw new McpError("command_not_found", `Cannot run ${program}: ${state}`, {
-        cause: error,
-        hints: [`check that it runs by itself: ${program} --help`],
-      });
-    }
+    if (error instanceof Deno.errors.NotFound) throw programMissing(program, cwd, error);
     throw new McpError("spawn_failed", `Cannot run ${program}: ${messageOf(error)}`, {
       cause: error,
     });
   }
+}
+
+/** Returns the error that says that `program`, or the directory it was to run in, is not there. */
+export function programMissing(program: string, cwd?: string, cause?: unknown): McpError {
+  const directory = cwd === undefined ? "" : `, or no directory ${cwd}`;
+  const state = `there is no such program${directory}`;
+  return new McpError("command_not_found", `Cannot run ${program}: ${state}`, {
+    cause,
+    hints: [`check that it runs by itself: ${program} --help`],
+  });
 }
 
 /** How long a pipe of a child that is gone may be silent before it is given up. */
@@ -178,6 +175,7 @@ const PIPE_PATIENCE_MS = 500;
 class OutputPipe implements AsyncIterable<Bytes> {
   readonly #reader: ReadableStreamBYOBReader;
   readonly #ended = Promise.withResolvers<void>();
+  #begun = false;
   #reading = true;
   #chunks = 0;
 
@@ -186,6 +184,7 @@ class OutputPipe implements AsyncIterable<Bytes> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Bytes> {
+    this.#begun = true;
     let buffer = new ArrayBuffer(READ_BUFFER_BYTES);
     try {
       for (;;) {
@@ -206,9 +205,10 @@ class OutputPipe implements AsyncIterable<Bytes> {
   /**
    * Waits for the end of the pipe once the child is gone. A process that left the child's group may hold
    * it open for ever: a pipe that gives nothing for a while is closed. What is still being handed on
-   * takes the time it takes.
+   * takes the time it takes, and what nobody reads takes none.
    */
   async settle(clock: Clock): Promise<void> {
+    if (!this.#begun) return await this.#reader.cancel().catch(() => {}); // broken: it ends by itself
     for (;;) {
       const before = this.#chunks;
       const ended = this.#ended.promise.then(() => true);

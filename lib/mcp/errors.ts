@@ -33,8 +33,20 @@ export type McpErrorCode =
   | "variable_reserved"
   /** A configuration file is not of its form. */
   | "config_invalid"
+  /** A policy file is not of its form, or cannot be read. */
+  | "policy_invalid"
+  /** Others can write the policy file, or it belongs to another user. */
+  | "policy_permissions"
+  /** The operating system does not tell us when the policy file changes. */
+  | "policy_unwatchable"
   /** A child ended while its session was open. */
-  | "child_exited";
+  | "child_exited"
+  /** A new server, in the place of one that died, refuses to be initialized as the agent was. */
+  | "restoration_refused"
+  /** A new server has not answered `initialize`. */
+  | "restoration_timeout"
+  /** A new server is another one than the agent knows. */
+  | "server_changed";
 
 /** The error of `lib/mcp/`. */
 export class McpError extends TalosError<McpErrorCode> {}

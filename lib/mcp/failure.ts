@@ -9,20 +9,29 @@ import type { Bytes } from "../bytes.ts";
 import { messageOf, TalosError } from "../errors.ts";
 import type { ReasonBody } from "../session/bodies.ts";
 import { SessionError, type SessionErrorCode } from "../session/errors.ts";
+import type { TransportErrorCode } from "../transport/errors.ts";
 import { type RpcErrorName, talosErrorReply } from "./jsonrpc.ts";
+import type { PathTaken } from "./path_taken.ts";
 import type { PendingCall } from "./pending.ts";
 
 /** A call that will not be answered by the server. */
-export interface FailedCall {
+export interface FailedCall extends PathTaken {
   /** The call. */
   readonly call: PendingCall;
   /** Whether any part of it was handed to a connection, so that it may have been run. */
   readonly handedOver: boolean;
-  /** How the host was reached, if it was. */
-  readonly path?: string;
+  /** Whether the agent's stream goes on with a new server. */
+  readonly goesOn?: boolean;
 }
 
 const NAME_OF_CODE: Readonly<Record<string, RpcErrorName>> = {
+  usage: "usage",
+  peer_id_invalid: "usage",
+  address_invalid: "usage",
+  name_invalid: "usage",
+  contact_unknown: "usage",
+  contact_ambiguous: "usage",
+  no_address: "usage",
   refused: "unreachable",
   unreachable: "unreachable",
   name_unknown: "unreachable",
@@ -37,15 +46,19 @@ const NAME_OF_CODE: Readonly<Record<string, RpcErrorName>> = {
   registry_unreachable: "unreachable",
   registry_busy: "busy",
   peer_not_found: "unreachable",
-  no_address: "unreachable",
   peer_away: "unreachable",
   peer_unreachable: "unreachable",
+  relay_failed: "unreachable",
+  peer_declined: "unauthorized",
   not_a_registry: "unreachable",
   registry_key_changed: "wrong_key",
   token_required: "unauthorized",
   token_wrong: "unauthorized",
   busy: "busy",
   service_failed: "child_exited",
+  restoration_refused: "child_exited",
+  restoration_timeout: "child_exited",
+  server_changed: "child_exited",
   wallet_missing: "wallet",
   wallet_locked: "wallet",
   wallet_corrupted: "wallet",
@@ -59,23 +72,19 @@ const NAME_OF_CODE: Readonly<Record<string, RpcErrorName>> = {
   home_invalid: "wallet",
   home_permissions: "wallet",
   home_unusable: "wallet",
+  database_unusable: "wallet",
+  database_corrupted: "wallet",
+  database_permissions: "wallet",
 };
 
 /** What the loss of a connection is called. */
-const LOSSES: ReadonlySet<string> = new Set(["connection_lost", "broken", "closed", "protocol"]);
-
-/** What a host answers OPEN with when it grants no session. */
-const REFUSALS: ReadonlySet<string> = new Set<SessionErrorCode>([
-  "unauthorized",
-  "unknown_service",
-  "service_failed",
-  "busy",
+const LOSSES: ReadonlySet<string> = new Set<SessionErrorCode | TransportErrorCode>([
+  "session_lost",
+  "connection_lost",
+  "broken",
+  "closed",
+  "protocol",
 ]);
-
-/** Tells whether `error`, of a session that was never granted, is the host's refusal. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof SessionError && REFUSALS.has(error.code);
-}
 
 /** What the code of a host's CLOSE means; everything else means that the host no longer serves. */
 const ERROR_OF_CLOSE: Readonly<Record<string, SessionErrorCode>> = {
@@ -95,14 +104,23 @@ export function sessionEnded({ code, reason }: ReasonBody, peer: string): Sessio
   return new SessionError(known, `The host ${peer} ended the session: ${why}`, { hints });
 }
 
+const CALL_AGAIN = "make the call again: a new server is being started";
+const CALL_WITH_CARE = "a new server is being started: make the call again if twice does no harm";
+
 /** Returns the error reply for a call that `error` prevents from being answered. */
-export function failureReply(error: unknown, { call, handedOver, path }: FailedCall): Bytes {
+export function failureReply(error: unknown, failed: FailedCall): Bytes {
+  const { call, handedOver, path, roundTripMs, goesOn = false } = failed;
   const known = error instanceof TalosError ? error : undefined;
+  const hints = [
+    ...known?.hints ?? [],
+    ...goesOn ? [handedOver ? CALL_WITH_CARE : CALL_AGAIN] : [],
+  ];
   const name = nameOf(known, handedOver);
   const outcome = handedOver ? "whether the call was run is unknown" : "the call was not run";
   return talosErrorReply(call.idToken, name, `${messageOf(error)}; ${outcome}`, {
     ...(path === undefined ? {} : { path }),
-    ...(known === undefined || known.hints.length === 0 ? {} : { hint: known.hints }),
+    ...(roundTripMs === undefined ? {} : { round_trip_ms: Math.round(roundTripMs) }),
+    ...(hints.length === 0 ? {} : { hint: hints }),
     ...(known === undefined ? {} : { code: known.code }),
     run: handedOver ? "unknown" : "no",
   });

@@ -5,7 +5,7 @@
  * is literal and stable; the number only has to be nobody else's. JSON-RPC 2.0 §5.1 gives −32000…−32099 to
  * implementations. Of these MCP 2026-07-28 (basic, Error Codes) takes −32020…−32099 for itself, says that
  * nobody may read a meaning into −32000…−32019, and would rather have new errors outside of both. Talos
- * stays in −32005…−32019, because it is part of the transport and not of the application whose numbers
+ * stays in −32005…−32019 as far as they reach, because it is part of the transport and not of the application whose numbers
  * lie outside, and keeps away from the five that software does read:
  *
  *     −32000  ConnectionClosed in the MCP SDKs       −32003  missing client capability, and
@@ -47,6 +47,8 @@ export const RPC_ERRORS = {
   tool_changed: -32018,
   /** A limit of the policy is reached: requests per minute, bytes per day, seconds per call. */
   limit_reached: -32019,
+  /** Our own command was typed wrong, or names nobody: nothing was dialled. The range above is full. */
+  usage: -31999,
 } as const;
 
 /** The stable name of an error, `data.talos`: a key of {@link RPC_ERRORS}. */

@@ -28,6 +28,8 @@ export interface LaunchPlan {
   readonly env: Readonly<Record<string, string>>;
   /** Its working directory; ours when absent. */
   readonly cwd?: string;
+  /** The program runs another one, and tells by exit status 128 + n that signal n ended that. */
+  readonly signalsAsStatus?: boolean;
 }
 
 /** What a child may do. Empty until a sandbox is asked for. */

@@ -103,10 +103,20 @@ export class PendingCalls {
     return call;
   }
 
-  /** Yields every waiting call, the oldest first, and takes each out of the table. Forgets the cancelled ones. */
-  *drain(): Generator<PendingCall, void, undefined> {
+  /** Returns every waiting call, the oldest first. */
+  waiting(): readonly PendingCall[] {
+    return [...this.#calls.values()];
+  }
+
+  /** Forgets the cancelled calls: whoever would have answered them is gone. */
+  forgetCancelled(): void {
     this.#cancelled.clear();
     this.#cancelledBytes = 0;
+  }
+
+  /** Yields every waiting call, the oldest first, and takes each out of the table. Forgets the cancelled ones. */
+  *drain(): Generator<PendingCall, void, undefined> {
+    this.forgetCancelled();
     for (const [key, call] of this.#calls) {
       this.#take(key);
       yield call;

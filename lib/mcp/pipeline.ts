@@ -13,6 +13,7 @@
 import { type Bytes, concat, fromUtf8Lossy, utf8 } from "../bytes.ts";
 import type { Clock } from "../clock.ts";
 import { type RpcErrorDetails, talosErrorReply } from "./jsonrpc.ts";
+import type { MessageId } from "./message_id.ts";
 import { type PendingCall, PendingCalls, type SettledCall } from "./pending.ts";
 import { REFUSALS } from "./refusals.ts";
 import { type RefusedMessage, refusedMessage } from "./refused_message.ts";
@@ -24,6 +25,7 @@ import {
   type ScannedRequest,
   type Strictness,
 } from "./scan.ts";
+import type { ServerIds } from "./server_ids.ts";
 
 /** Which way a line goes. */
 export type Direction = "to_server" | "to_agent";
@@ -48,8 +50,8 @@ export type Verdict =
   | { readonly action: "replace"; readonly bytes: Bytes }
   /** Withhold a request and send its asker `bytes`, the reply. */
   | { readonly action: "answer"; readonly bytes: Bytes }
-  /** Withhold it without a word to anyone but the log: whoever waits for it is not told. */
-  | { readonly action: "drop"; readonly why: string }
+  /** Withhold it without a word to anyone but the log (to nobody for null): whoever waits for it is not told. */
+  | { readonly action: "drop"; readonly why: string | null }
   /** Withhold it until this resolves; other messages pass meanwhile. */
   | { readonly action: "hold"; readonly until: Promise<Verdict> };
 
@@ -65,6 +67,8 @@ export interface Interceptor {
    * held verdict rejects with, ends the session.
    */
   intercept(passing: Passing): Verdict;
+  /** The session has ended, on the serving side: nothing passes any more. */
+  ended?(): void;
 }
 
 /** What came of a line. */
@@ -87,6 +91,11 @@ export interface PipelineOptions {
   readonly interceptors?: readonly Interceptor[];
   /** Stamps pending calls. */
   readonly clock: Clock;
+  /**
+   * How the agent sees the server's ids, if one server may take another's place. Interceptors and the table
+   * of pending calls know the server's own.
+   */
+  readonly serverIds?: ServerIds;
 }
 
 /** The revision of MCP that had JSON-RPC batches. */
@@ -98,12 +107,14 @@ export class Pipeline {
   readonly pending: Readonly<Record<Direction, PendingCalls>>;
   readonly #strictness: PipelineOptions["strictness"];
   readonly #interceptors: readonly Interceptor[];
+  readonly #serverIds: ServerIds | undefined;
   readonly #heldCalls = new Set<PendingCall>();
   #protocolVersion: string | undefined;
 
   /** Begins with no call pending. */
-  constructor({ strictness, interceptors = [], clock }: PipelineOptions) {
+  constructor({ strictness, interceptors = [], clock, serverIds }: PipelineOptions) {
     this.#strictness = strictness;
+    this.#serverIds = serverIds;
     this.#interceptors = interceptors;
     this.pending = {
       to_server: new PendingCalls(() => clock.monotonic()),
@@ -114,6 +125,11 @@ export class Pipeline {
   /** The revision of MCP that a server answered `initialize` with, if one was asked. */
   get protocolVersion(): string | undefined {
     return this.#protocolVersion;
+  }
+
+  /** The id by which the present server knows its request that an agent's response answers; null for a former one's. */
+  idAtServer(id: MessageId): MessageId | null {
+    return this.#serverIds === undefined ? id : this.#serverIds.inwardId(id);
   }
 
   /** Whether an interceptor holds the request of this pending call, or failed on it: it was not sent on. */
@@ -141,7 +157,12 @@ export class Pipeline {
     if (this.#protocolVersion !== BATCH_REVISION) {
       const why = `batches exist in MCP ${BATCH_REVISION} only`;
       const refused = together(
-        elements.map(({ message }) => this.#refuse(direction, message, why, { reason: "batch" })),
+        elements.map(({ message, bytes }) => {
+          const refused = direction === "to_agent"
+            ? message
+            : this.#serverIds?.inward(message, bytes)?.message ?? message;
+          return this.#refuse(direction, refused, why, { reason: "batch" });
+        }),
       );
       return { ...refused, notes: [`refused a batch of ${elements.length}: ${why}`] };
     }
@@ -155,6 +176,15 @@ export class Pipeline {
   }
 
   #passMessage(direction: Direction, message: ScannedMessage, bytes: Bytes): Passage {
+    if (direction === "to_agent" || this.#serverIds === undefined) {
+      return this.#passOn(direction, message, bytes);
+    }
+    const inward = this.#serverIds.inward(message, bytes);
+    if (inward !== null) return this.#passOn(direction, inward.message, inward.bytes);
+    return dropped(`a ${message.kind} to a server that is gone`);
+  }
+
+  #passOn(direction: Direction, message: ScannedMessage, bytes: Bytes): Passage {
     switch (message.kind) {
       case "request":
         return this.#passRequest(direction, message, bytes);
@@ -204,7 +234,24 @@ export class Pipeline {
       if (verdict.action === "forward") continue;
       return this.#carryOut(passing, verdict, at);
     }
-    return { ...NOTHING, forward: [passing.bytes] };
+    return this.#forward(passing);
+  }
+
+  #forward({ direction, message, bytes }: Passing): Passage {
+    if (direction === "to_server" || this.#serverIds === undefined) {
+      return { ...NOTHING, forward: [bytes] };
+    }
+    const outward = this.#serverIds.outward(message, bytes);
+    if (outward !== null) return { ...NOTHING, forward: [outward] };
+    if (message.kind === "request") this.pending.to_agent.settle(message.id.key);
+    return this.#refuse(
+      direction,
+      message,
+      "its id or progress token is none that can be passed on",
+      {
+        reason: "identifier_too_long",
+      },
+    );
   }
 
   /** Carries out the verdict of the interceptor at `index`. */
@@ -231,7 +278,15 @@ export class Pipeline {
   async #hold(passing: Passing, until: Promise<Verdict>, index: number): Promise<Passage> {
     const { direction, message } = passing;
     const call = message.kind === "request" ? this.pending[direction].get(message.id.key) : null;
-    if (call === null) return this.#carryOut(passing, await until, index);
+    if (call === null) {
+      const server = this.#serverIds?.server;
+      const verdict = await until;
+      const outlives = direction === "to_agent" && message.kind === "response";
+      if (!outlives && server !== this.#serverIds?.server) {
+        return dropped(`a ${message.kind} whose server is gone`);
+      }
+      return this.#carryOut(passing, verdict, index);
+    }
     this.#heldCalls.add(call);
     const verdict = await until; // the call of one that fails stays held
     this.#heldCalls.delete(call);
@@ -270,7 +325,10 @@ export class Pipeline {
     const notes = [`refused a line: ${reason}: ${why}`];
     const pending = this.pending[direction];
     const answered = this.pending[opposite(direction)];
-    const message = refusedMessage(direction, line, invalid, pending, answered);
+    const idAtServer = invalid.id === null || direction === "to_agent"
+      ? invalid.id
+      : this.idAtServer(invalid.id);
+    const message = refusedMessage(direction, line, { ...invalid, idAtServer }, pending, answered);
     if (message === null) return { ...NOTHING, notes };
     return { ...this.#refuse(direction, message, why, { reason, offset }), notes };
   }
@@ -310,8 +368,8 @@ function opposite(direction: Direction): Direction {
   return direction === "to_server" ? "to_agent" : "to_server";
 }
 
-function dropped(why: string): Passage {
-  return { ...NOTHING, notes: [`dropped ${why}`] };
+function dropped(why: string | null): Passage {
+  return why === null ? NOTHING : { ...NOTHING, notes: [`dropped ${why}`] };
 }
 
 function together(passages: readonly Passage[]): Passage {

@@ -31,12 +31,13 @@ const FAULTS_OF_IDS: ReadonlySet<Refusal> = new Set([
 
 /**
  * Returns what `line` was meant to be; null for what is nobody's message. `pending` holds the calls that
- * went in the same direction as the line, `answered` those which lines of this direction answer.
+ * went in the same direction as the line, `answered` those which lines of this direction answer, by
+ * `idAtServer` if the line is an agent's.
  */
 export function refusedMessage(
   direction: Direction,
   line: Bytes,
-  { reason, id, method }: InvalidLine,
+  { reason, id, method, idAtServer }: InvalidLine & { readonly idAtServer: MessageId | null },
   pending: PendingCalls,
   answered: PendingCalls,
 ): RefusedMessage | null {
@@ -47,7 +48,9 @@ export function refusedMessage(
     const isRequest = id !== null || FAULTS_OF_IDS.has(reason);
     return isRequest ? { kind: "request", id } : { kind: "notification" };
   }
-  if (id !== null && answered.get(id.key) !== null) return { kind: "response", id };
+  if (idAtServer !== null && answered.get(idAtServer.key) !== null) {
+    return { kind: "response", id: idAtServer };
+  }
   if (direction === "to_agent") return null;
   // Not under an id by which the agent waits for something else.
   const taken = id !== null && pending.get(id.key) !== null;

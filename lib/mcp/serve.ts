@@ -9,11 +9,14 @@
 import type { Bytes } from "../bytes.ts";
 import { type Clock, within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import { CHILD_GRACE_MS, MAX_CHILDREN_PER_PEER_SERVICE } from "../limits.ts";
+import { CHILD_GRACE_MS } from "../limits.ts";
 import { type Log, printable } from "../log.ts";
 import { shortPeerId } from "../identity/peer_id.ts";
 import type { Session } from "../session/session.ts";
-import type { ChildExit, ChildProcess } from "./child_process.ts";
+import { describePath } from "../transport/transport.ts";
+import type { ChildExit } from "./child_exit.ts";
+import type { ChildProcess } from "./child_process.ts";
+import { ChildStderr } from "./child_stderr.ts";
 import { McpError } from "./errors.ts";
 import { HeldPassages } from "./held_passages.ts";
 import type { Caller, Launcher, LaunchLimits, LaunchPlan } from "./launcher.ts";
@@ -21,8 +24,10 @@ import { type Line, LineSplitter, type OversizedLine } from "./lines.ts";
 import { oversizedOutcome } from "./oversized.ts";
 import { type Interceptor, type Passage, Pipeline } from "./pipeline.ts";
 import { plainText } from "./plain_text.ts";
+import { PrewarmPool, type WarmCount } from "./prewarm.ts";
 import { scanLine } from "./scan.ts";
-import { StderrTail } from "./stderr_tail.ts";
+import type { SessionLines } from "./session_lines.ts";
+import { SLOW_START_MS, slowStartAdvice, SlowStartWatch } from "./slow_start.ts";
 
 /** What a service runs for each session. */
 export interface McpServiceOptions {
@@ -34,8 +39,10 @@ export interface McpServiceOptions {
   readonly limits: LaunchLimits;
   /** Makes the children. */
   readonly launcher: Launcher;
+  /** How many children are kept ready for each caller; none by default. */
+  readonly prewarm?: number;
   /** Policy, audit and the like, made anew for each session. */
-  readonly interceptors: (caller: Caller) => readonly Interceptor[];
+  readonly interceptors: (caller: Caller, lines: SessionLines) => readonly Interceptor[];
   /** The longest line accepted in either direction, in bytes. */
   readonly maxMessage: number;
   /** Time. */
@@ -49,13 +56,36 @@ const NOISE_SHOWN_CHARACTERS = 200;
 const LAST_WORDS_CHARACTERS = 400;
 
 /** A shared MCP server: a child for each session. */
-export class McpService {
+export class McpService implements AsyncDisposable {
   readonly #options: McpServiceOptions;
-  readonly #live = new Map<string, number>();
+  readonly #ready: PrewarmPool<LaunchedChild>;
+  #slownessTold = false;
 
   /** Shares what `options.plan` runs. */
   constructor(options: McpServiceOptions) {
     this.#options = options;
+    const { prewarm: size = 0, clock, log } = options;
+    this.#ready = new PrewarmPool({ size, start: (caller) => this.#start(caller), clock, log });
+  }
+
+  /** How many children are kept ready for each caller. */
+  get prewarm(): number {
+    return this.#options.prewarm ?? 0;
+  }
+
+  /** Keeps children ready for `callers` alone, as many for each as `prewarm` says. */
+  prewarmFor(callers: readonly Caller[]): void {
+    this.#ready.keepFor(callers);
+  }
+
+  /** The children that are ready and belong to no session. */
+  get prewarmed(): readonly WarmCount[] {
+    return this.#ready.counts;
+  }
+
+  /** Ends the children that belong to no session. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#ready[Symbol.asyncDispose]();
   }
 
   /** The service's name on the wire. */
@@ -68,36 +98,30 @@ export class McpService {
     return this.#options.maxMessage;
   }
 
-  /** Whether `peer` may have another child. */
-  hasRoom(peer: string): boolean {
-    return (this.#live.get(peer) ?? 0) < MAX_CHILDREN_PER_PEER_SERVICE;
-  }
-
   /**
    * Runs a session to its end, which is at once when `cut` aborts: from then on nothing of the peer reaches
    * the child. Throws McpError when the child cannot be started or dies, and what ended the session
    * otherwise; the child is gone in every case.
    */
   async run(session: Session, caller: Caller, cut: AbortSignal): Promise<void> {
-    this.#live.set(caller.peer, (this.#live.get(caller.peer) ?? 0) + 1);
-    try {
-      await this.#bridge(session, caller, cut);
-    } finally {
-      const left = (this.#live.get(caller.peer) ?? 1) - 1;
-      if (left === 0) this.#live.delete(caller.peer);
-      else this.#live.set(caller.peer, left);
-    }
-  }
-
-  async #bridge(session: Session, caller: Caller, cut: AbortSignal): Promise<void> {
     const { clock, log, interceptors } = this.#options;
     const facts = { peer: shortPeerId(caller.peer), service: caller.service };
-    const child = this.#launch(caller, facts);
-    log.info("session opened", { ...facts, pid: child.pid, path: session.path.remote });
-    const bridge = new Bridge(session, child, this.#options, interceptors(caller), facts);
+    const launched = this.#launch(caller, facts);
+    const child = launched.process;
+    log.info("session opened", { ...facts, pid: child.pid, path: describePath(session.path) });
+    const slow = () => this.#tellSlow(caller, facts);
+    const bridge = new Bridge(
+      session,
+      launched,
+      this.#options,
+      (lines) => interceptors(caller, lines),
+      facts,
+      slow,
+    );
     try {
       await bridge.run(cut);
     } finally {
+      bridge.end();
       const exit = await child.shutDown(clock);
       const { messagesReceived, messagesSent } = session.counts;
       log.info("session closed", {
@@ -110,15 +134,40 @@ export class McpService {
     }
   }
 
-  #launch(caller: Caller, facts: Facts): ChildProcess {
-    const { launcher, plan, limits, log } = this.#options;
+  #launch(caller: Caller, facts: Facts): LaunchedChild {
     try {
-      return launcher.launch(plan(caller), limits, caller);
+      return this.#ready.take(caller) ?? this.#start(caller);
     } catch (error) {
-      log.error("the MCP server cannot be started", { ...facts, why: messageOf(error) });
+      this.#options.log.error("the MCP server cannot be started", {
+        ...facts,
+        why: messageOf(error),
+      });
       throw error;
     }
   }
+
+  #start(caller: Caller): LaunchedChild {
+    const { launcher, plan, limits, log, service } = this.#options;
+    const child = launcher.launch(plan(caller), limits, caller);
+    return { process: child, said: new ChildStderr(child.stderr(), log, service) };
+  }
+
+  /** Once for each service: whoever waits for it again waits for the same reason. */
+  #tellSlow(caller: Caller, facts: Facts): void {
+    if (this.#slownessTold) return;
+    this.#slownessTold = true;
+    const { log, plan } = this.#options;
+    log.warn(`the MCP server has not answered its first request for ${SLOW_START_MS / 1000} s`, {
+      ...facts,
+      cure: slowStartAdvice(plan(caller).argv, this.prewarm > 0),
+    });
+  }
+}
+
+/** A child, and what it says on stderr from its start. */
+interface LaunchedChild {
+  readonly process: ChildProcess;
+  readonly said: ChildStderr;
 }
 
 /** What stands with each line of the log about a session. */
@@ -128,35 +177,41 @@ type Facts = Readonly<Record<"peer" | "service", string>>;
 class Bridge {
   readonly #session: Session;
   readonly #child: ChildProcess;
+  readonly #said: ChildStderr;
   readonly #options: McpServiceOptions;
+  readonly #interceptors: readonly Interceptor[];
   readonly #pipeline: Pipeline;
   readonly #facts: Facts;
   readonly #held: HeldPassages;
   readonly #failed = Promise.withResolvers<never>();
-  readonly #stderr = new StderrTail();
+  readonly #firstAnswer: SlowStartWatch;
   readonly #childOutput: Promise<void>;
   readonly #drained: Promise<unknown>;
 
   constructor(
     session: Session,
-    child: ChildProcess,
+    { process, said }: LaunchedChild,
     options: McpServiceOptions,
-    interceptors: readonly Interceptor[],
+    interceptors: (lines: SessionLines) => readonly Interceptor[],
     facts: Facts,
+    tellSlow: () => void,
   ) {
     this.#session = session;
-    this.#child = child;
+    this.#child = process;
+    this.#said = said;
     this.#options = options;
     this.#facts = facts;
+    this.#interceptors = interceptors(this.#lines());
     this.#pipeline = new Pipeline({
       strictness: { to_server: "towards_server", to_agent: "towards_agent" },
-      interceptors,
+      interceptors: this.#interceptors,
       clock: options.clock,
     });
     this.#held = new HeldPassages(this.#failed.reject);
     this.#failed.promise.catch(() => {}); // run() throws it, if it still runs
+    this.#firstAnswer = new SlowStartWatch(options.clock, tellSlow);
     this.#childOutput = this.#readChild();
-    this.#drained = Promise.allSettled([this.#childOutput, this.#readStderr()]);
+    this.#drained = Promise.allSettled([this.#childOutput, said.ended]);
   }
 
   /**
@@ -165,6 +220,7 @@ class Bridge {
    */
   async run(cut: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
+    using _firstAnswer = this.#firstAnswer;
     const peerClosed = Promise.race([
       this.#readPeer(cut),
       this.#session.ended,
@@ -181,9 +237,25 @@ class Bridge {
     await this.#drained;
     if (first === "peer" || this.#session.closeReason !== undefined) return;
     await within(clock, CHILD_GRACE_MS, this.#held.settled(), undefined);
-    const error = childExited(exit, this.#stderr.last);
+    const error = childExited(exit, this.#said.last);
     log.error(error.message, { ...this.#facts, pid: this.#child.pid });
     throw error;
+  }
+
+  /** Nothing passes any more. */
+  end(): void {
+    for (const interceptor of this.#interceptors) interceptor.ended?.();
+  }
+
+  #lines(): SessionLines {
+    const calls = () => this.#pipeline.pending.to_server;
+    return {
+      get calls() {
+        return calls();
+      },
+      toServer: (line) => void this.#writeToChild(line),
+      toAgent: (line) => void this.#send(line),
+    };
   }
 
   async #readPeer(cut: AbortSignal): Promise<void> {
@@ -208,6 +280,7 @@ class Bridge {
   async #readChild(): Promise<void> {
     const splitter = new LineSplitter(this.#maxLine());
     for await (const chunk of this.#child.stdout()) {
+      this.#firstAnswer[Symbol.dispose]();
       for (const line of splitter.feed(chunk)) {
         const more = this.#takeChildLine(line, chunk.buffer);
         if (more !== undefined) await more;
@@ -265,6 +338,7 @@ class Bridge {
 
   /** Writes to the child, and returns what to wait for if that has too much to read. */
   #writeToChild(line: Bytes): Promise<unknown> | undefined {
+    if (this.#pipeline.pending.to_server.size > 0) this.#firstAnswer.asked();
     const written = this.#child.writeLine(line);
     return this.#child.isBehind ? written : undefined;
   }
@@ -280,15 +354,6 @@ class Bridge {
       return undefined; // it is larger than the peer takes
     }
     return this.#session.send(line).catch(() => {});
-  }
-
-  async #readStderr(): Promise<void> {
-    for await (const chunk of this.#child.stderr()) this.#logStderr(this.#stderr.feed(chunk));
-    this.#logStderr(this.#stderr.end());
-  }
-
-  #logStderr(lines: readonly string[]): void {
-    for (const line of lines) this.#options.log.info(`[${this.#facts.service}] ${line}`);
   }
 }
 

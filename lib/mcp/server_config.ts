@@ -3,7 +3,8 @@
  *
  *     {"mcpServers": {"files": {"command": "npx", "args": ["-y", "…"], "env": {"KEY": "value"}, "cwd": "…"}}}
  *
- * Only servers on standard input and output can be shared. One that its file says is disabled is left out;
+ * Services have plainer names than keys: `GitHub` becomes `github`, `My Files` `my-files`; two keys that
+ * become one name are refused. Only servers on standard input and output can be shared. One that its file says is disabled is left out;
  * other fields that we do not know are ignored, as the programs that write such files have their own. Pure.
  */
 
@@ -14,7 +15,7 @@ import {
   type JsonObject,
   parseJson,
 } from "../identity/strict_json.ts";
-import { parseServerName, type ServerName } from "../identity/names.ts";
+import { foldServerName, type ServerName } from "../identity/names.ts";
 import { messageOf } from "../errors.ts";
 import { printable } from "../log.ts";
 import { McpError } from "./errors.ts";
@@ -23,7 +24,7 @@ const MAX_SHOWN_CHARACTERS = 80;
 
 /** One server of the file. */
 export interface ConfiguredServer {
-  /** Its key, under which it is shared. */
+  /** The name under which it is shared: its key, in lower case and with hyphens for what no name has. */
   readonly name: ServerName;
   /** The program and its arguments, as written. */
   readonly words: readonly string[];
@@ -40,10 +41,28 @@ export function parseServerConfig(text: string): ConfiguredServer[] {
   if (!isJsonObject(configured)) throw invalid("it has no object mcpServers");
   const entries = Object.entries(configured);
   const servers = entries.flatMap(([key, value]) =>
-    isDisabled(value) ? [] : [serverOf(key, value)]
+    isDisabled(value) ? [] : [{ key, server: serverOf(key, value) }]
   );
   if (servers.length === 0) throw invalid("no server is in mcpServers that is not disabled");
-  return servers;
+  requireDistinct(servers.map(({ key, server }) => ({ key, name: server.name })));
+  return servers.map(({ server }) => server);
+}
+
+function requireDistinct(
+  names: readonly { readonly key: string; readonly name: ServerName }[],
+): void {
+  const first = new Map<ServerName, string>();
+  for (const { key, name } of names) {
+    const before = first.get(name);
+    if (before !== undefined) {
+      throw invalid(`${placeOf(before)} and ${placeOf(key)} would both be shared as "${name}"`);
+    }
+    first.set(name, key);
+  }
+}
+
+function placeOf(key: string): string {
+  return `mcpServers.${printable(key, MAX_SHOWN_CHARACTERS)}`;
 }
 
 function isDisabled(value: Json): boolean {
@@ -59,7 +78,7 @@ function parsed(text: string): Json {
 }
 
 function serverOf(key: string, value: Json): ConfiguredServer {
-  const at = `mcpServers.${printable(key, MAX_SHOWN_CHARACTERS)}`;
+  const at = placeOf(key);
   const name = serverName(key, at);
   if (!isJsonObject(value)) throw invalid(`${at} is no object`);
   const { command, cwd, type = "stdio" } = value;
@@ -77,11 +96,9 @@ function serverOf(key: string, value: Json): ConfiguredServer {
 }
 
 function serverName(key: string, at: string): ServerName {
-  try {
-    return parseServerName(key);
-  } catch (error) {
-    throw invalid(`${at}: ${messageOf(error)}`);
-  }
+  const name = foldServerName(key);
+  if (name === null) throw invalid(`${at}: no service can be named so`);
+  return name;
 }
 
 function texts(value: Json | undefined, at: string): string[] {

@@ -5,11 +5,23 @@ import { createLog } from "../../lib/log.ts";
 import { connectAgent, type ConnectOptions } from "../../lib/mcp/connect.ts";
 import type { Interceptor, Passing, Verdict } from "../../lib/mcp/pipeline.ts";
 import { SessionError } from "../../lib/session/errors.ts";
-import type { Session } from "../../lib/session/session.ts";
+import type { RecordChannel } from "../../lib/session/record_channel.ts";
+import { Session } from "../../lib/session/session.ts";
+import { memoryPair } from "../../lib/transport/memory.ts";
 import { TransportError } from "../../lib/transport/errors.ts";
 import { encodeReason } from "../../lib/session/bodies.ts";
+import { SeededRandom } from "../../scripts/seeded_random.ts";
 import { FakeClock, turn } from "../session/fake_clock.ts";
-import { isSettled, rawHost, sessionPair } from "../session/peers.ts";
+import {
+  channelsOver,
+  connectionOver,
+  HOST,
+  isSettled,
+  nextFrame,
+  openBody,
+  rawHost,
+  sessionPair,
+} from "../session/peers.ts";
 import { FakeAgent } from "./fake_agent.ts";
 
 const MAX_MESSAGE = 65_536;
@@ -36,6 +48,7 @@ function connect(
     openSession: () => openSession(clock),
     waitForRequest: true,
     interceptors: [],
+    random: new SeededRandom("agent").bytes,
     maxMessage: MAX_MESSAGE,
     log: createLog({ write: (line) => log.push(line), level: "debug", json: false, now: () => 0 }),
     ...options,
@@ -49,7 +62,9 @@ async function connectedPair(
   opened: { readonly maxMessage?: number } = {},
 ): Promise<Connected & { readonly host: Session; readonly session: Session }> {
   const pair = Promise.withResolvers<readonly [Session, Session]>();
+  let calls = 0;
   const connected = connect(async (clock) => {
+    if (calls++ > 0) return await new Promise<never>(() => {}); // the host does not come back
     const sessions = await sessionPair({ clock, opened });
     pair.resolve(sessions);
     return sessions[0];
@@ -57,6 +72,15 @@ async function connectedPair(
   const [session, host] = await pair.promise;
   await turn();
   return { ...connected, session, host };
+}
+
+/** Checks that the agent is still served, and lets it leave. */
+async function goesOn({ agent, clock, done }: Connected): Promise<void> {
+  await clock.advance(0);
+  assert.ok(!await isSettled(done), "the agent goes on");
+  await agent.close();
+  assert.equal(await done, undefined);
+  assert.equal(clock.timers, 0);
 }
 
 function request(id: number | string, method = "tools/call", params: unknown = { name: "t" }) {
@@ -143,10 +167,10 @@ Deno.test("connectAgent() tries again, ever more slowly, when the host is not th
     [0, 50, 150, 350, 750, 1550, 3150, 6350, 11350, 16350, 21350, 26350],
     "50 ms, then twice as long each time, up to 5 s",
   );
-  assert.equal(
-    log[0],
+  assert.deepEqual(log.slice(0, 2), [
+    "talos: dialling attempt=1",
     "talos: warning: Cannot connect: nothing listens there; trying again attempt=1 wait_ms=50",
-  );
+  ]);
   assert.equal(await hears(host!), request(1));
   await says(host!, response(1));
   assert.deepEqual(agent.heard, [response(1)]);
@@ -204,6 +228,19 @@ Deno.test("connectAgent() answers the first request at once when waiting cannot 
     assert.equal(agent.messages[0].error.data.code, code);
     assert.equal(clock.timers, 0);
   }
+});
+
+Deno.test("connectAgent() tries again when the host hangs up during the handshake, a few times", async () => {
+  const attempts: number[] = [];
+  const { agent, clock, done } = connect((clock) => {
+    attempts.push(clock.monotonic());
+    return Promise.reject(new SessionError("handshake_failed", "No"));
+  });
+  await agent.say(request(7, "initialize"));
+  await clock.advance(1_000);
+  assert.equal(codeOf(await done), "handshake_failed");
+  assert.deepEqual(attempts, [0, 50, 150, 350]);
+  assert.deepEqual(agent.messages.map(({ id }) => id), [7]);
 });
 
 Deno.test("connectAgent() throws at once when a person types, even what waiting might cure", async () => {
@@ -264,6 +301,29 @@ Deno.test("connectAgent() says that a call was not run when it rode behind a ref
   ]);
 });
 
+Deno.test("connectAgent() says that it is unknown whether a call was run when the connection was lost before OPENED", async () => {
+  const opened = Promise.withResolvers<RecordChannel>();
+  const { agent, done, clock } = connect((clock) => {
+    const [near, far] = channelsOver(memoryPair());
+    opened.resolve(far);
+    const busy = new SessionError("busy", "The host takes no more connections now");
+    return Promise.resolve(Session.open(connectionOver(near, HOST), openBody(), clock, undefined, {
+      redial: () => Promise.reject(busy), // which says nothing about the session
+      random: new SeededRandom("redial").bytes,
+      onPath: () => {},
+    }));
+  });
+  const channel = await opened.promise;
+  await agent.say(request(1));
+  for (let type = ""; type !== "data";) type = (await nextFrame(channel)).type;
+  channel.close();
+  await clock.advance(51_000);
+  assert.equal(codeOf(await done), "busy");
+  assert.deepEqual(agent.messages.map(({ error }) => [error.data.talos, error.data.run]), [
+    ["busy", "unknown"],
+  ]);
+});
+
 // The agent leaves
 
 Deno.test("connectAgent() ends at once when the agent leaves while dialling and waits for nothing", async () => {
@@ -315,7 +375,9 @@ Deno.test("connectAgent() is gone within a second when the agent leaves and no a
   assert.equal(await done, undefined);
   assert.equal(await hears(host), request(1));
   assert.equal(await host.receive(), null, "the host was told that it is over");
-  assert.deepEqual(log, ["talos: warning: the agent left before it was answered calls=1"]);
+  assert.deepEqual(log.slice(1), [
+    "talos: warning: the agent left before it was answered calls=1",
+  ]);
   assert.equal(clock.timers, 0);
 });
 
@@ -364,24 +426,23 @@ Deno.test("connectAgent() keeps no failure for an agent that no longer reads", a
 
 Deno.test("connectAgent() answers every waiting call once when the host ends the session, and says why", async () => {
   const cases = [
-    ["unauthorized", "unauthorized", -32006],
-    ["child_exited", "child_exited", -32011],
-    ["host_stopped", "connection_lost_outcome_unknown", -32015],
-    ["done", "connection_lost_outcome_unknown", -32015],
+    ["unauthorized", "unauthorized", -32006, "ends"],
+    ["done", "connection_lost_outcome_unknown", -32015, "ends"],
+    ["child_exited", "child_exited", -32011, "goes on"],
+    ["host_stopped", "connection_lost_outcome_unknown", -32015, "goes on"],
+    ["internal", "connection_lost_outcome_unknown", -32015, "goes on"],
   ] as const;
-  for (const [code, name, number] of cases) {
-    const { agent, host, session, done } = await connectedPair();
+  for (const [code, name, number, then] of cases) {
+    const connected = await connectedPair();
+    const { agent, host, session, done } = connected;
     await agent.say(request(1), request("b"));
     await says(host, response(1));
     await ends(host, code, "so it is");
-    const error = await done;
-    assert.ok(error instanceof SessionError);
-    assert.equal(
-      error.message,
-      `The host ${session.connection.peer} ended the session: so it is`,
-    );
+    await turn();
     assert.equal(agent.heard.length, 2, code);
     const { id, error: said } = agent.messages[1];
+    const text = `The host ${session.connection.peer} ended the session: so it is`;
+    assert.equal(said.message, `${text}; whether the call was run is unknown`);
     assert.deepEqual([id, said.code, said.data.talos, said.data.run, said.data.path], [
       "b",
       number,
@@ -389,6 +450,13 @@ Deno.test("connectAgent() answers every waiting call once when the host ends the
       "unknown",
       "memory memory",
     ]);
+    if (then === "goes on") {
+      await goesOn(connected);
+      continue;
+    }
+    const error = await done;
+    assert.ok(error instanceof SessionError);
+    assert.equal(error.message, text);
   }
 });
 
@@ -398,19 +466,36 @@ Deno.test("connectAgent() returns when the host ends in order and nobody waits",
   assert.equal(await done, undefined);
 });
 
-Deno.test("connectAgent() keeps the reason for the first request when the session ends before it", async () => {
-  const { agent, host, done } = await connectedPair();
-  await ends(host, "child_exited", "The MCP server ended (exit status 3); it said: no such file");
+Deno.test("connectAgent() keeps the reason for the first request when three servers die before it", async () => {
+  const hosts: Session[] = [];
+  const connected = connect(async (clock) => {
+    const [session, host] = await sessionPair({ clock });
+    hosts.push(host);
+    return session;
+  });
+  const { agent, clock, done } = connected;
+  for (let count = 1; count <= 3; count++) {
+    await clock.advance(300);
+    assert.equal(hosts.length, count);
+    await ends(hosts.at(-1)!, "child_exited", `died ${count}; it said: no such file`);
+  }
+  await clock.advance(10_000);
+  assert.equal(hosts.length, 3, "no fourth one");
   assert.ok(!await isSettled(done));
   await agent.say(request(1, "initialize"));
   assert.equal(codeOf(await done), "service_failed");
-  assert.match(agent.messages[0].error.message, /it said: no such file; the call was not run$/);
+  assert.match(
+    agent.messages[0].error.message,
+    /died 3; it said: no such file; the call was not run$/,
+  );
+  assert.equal(clock.timers, 0);
 });
 
 // The connection is lost
 
 Deno.test("connectAgent() tells sent calls from unsent ones when the connection is lost", async () => {
-  const { agent, host, done } = await connectedPair({}, { maxMessage: MAX_MESSAGE });
+  const connected = await connectedPair({}, { maxMessage: MAX_MESSAGE });
+  const { agent, host } = connected;
   await agent.say(request("init", "initialize"));
   await says(host, response("init", { protocolVersion: "2025-03-26" }));
   agent.heard.length = 0;
@@ -419,7 +504,7 @@ Deno.test("connectAgent() tells sent calls from unsent ones when the connection 
   for (let id = 0; id < 40; id++) await agent.say(request(id, "m", { x: "x".repeat(60_000) }));
   await agent.say(`[${request("x")},${request("y")}]`);
   host.abort(new Error("the cable"));
-  assert.equal(codeOf(await done), "connection_lost");
+  await turn();
   const outcomes = new Map(agent.messages.map(({ id, error }) => [id, error.data.talos]));
   assert.equal(agent.heard.length, 43, "each once");
   assert.equal(outcomes.size, 43);
@@ -430,24 +515,29 @@ Deno.test("connectAgent() tells sent calls from unsent ones when the connection 
   const first = states.indexOf("connection_lost_not_run");
   assert.ok(first > 10, `${first} were sent`);
   assert.ok(states.slice(first).every((state) => state === "connection_lost_not_run"));
+  await goesOn(connected);
 });
 
 Deno.test("connectAgent() says that calls were not run when they waited for OPENED", async () => {
   const opening = Promise.withResolvers<Session>();
-  const { agent, clock, done } = connect(() => opening.promise);
+  let calls = 0;
+  const connected = connect(() => calls++ === 0 ? opening.promise : new Promise(() => {}));
+  const { agent, clock } = connected;
   const { session } = await rawHost({ clock });
   opening.resolve(session);
   await agent.say(request("a", "m", { x: "x".repeat(4000) }), request("b"));
   session.abort(new SessionError("connection_lost", "Lost the connection"));
-  await done;
+  await turn();
   assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.data.run]), [
     ["a", "no"],
     ["b", "no"],
   ]);
+  await clock.advance(50);
+  await goesOn(connected);
 });
 
 Deno.test("connectAgent() still hands on what had arrived when the connection is lost", async () => {
-  const { agent, host, done } = await connectedPair();
+  const { agent, clock, host, done } = await connectedPair();
   const gate = Promise.withResolvers<void>();
   await agent.say(request(1), request(2), request(3));
   agent.blocked = gate.promise;
@@ -455,25 +545,31 @@ Deno.test("connectAgent() still hands on what had arrived when the connection is
   await says(host, response(2));
   host.abort(new Error("the cable"));
   await turn();
-  await agent.say(request(4)); // cannot be sent, while the first reply is still being written
+  await agent.say(request(4)); // waits for the next server
   gate.resolve();
-  assert.equal(codeOf(await done), "connection_lost");
+  await turn();
   assert.deepEqual(agent.messages.map(({ id, error }) => [id, error?.data.talos]), [
     [1, undefined],
     [2, undefined],
     [3, "connection_lost_outcome_unknown"],
-    [4, "connection_lost_not_run"],
   ]);
+  await agent.close();
+  await clock.advance(501);
+  assert.equal(codeOf(await done), "handshake_timeout", "no server came");
+  const { id, error } = agent.messages[3];
+  assert.deepEqual([id, error.data.talos, error.data.run], [4, "unreachable", "no"]);
 });
 
 Deno.test("connectAgent() answers no cancelled call when the connection is lost", async () => {
-  const { agent, host, done } = await connectedPair();
+  const connected = await connectedPair();
+  const { agent, clock, host } = connected;
   await agent.say(
     request(1),
     '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}',
   );
   host.abort(new Error("the cable"));
-  await done;
+  await clock.advance(50);
+  await goesOn(connected);
   assert.deepEqual(agent.heard, []);
 });
 
@@ -576,15 +672,15 @@ Deno.test("connectAgent() stops listening to a host that provokes answers and ta
 });
 
 Deno.test("connectAgent() notices the end of a session while it does not listen to the host", async () => {
-  const { agent, host, done } = await connectedPair();
+  const connected = await connectedPair();
+  const { clock, host } = connected;
   const again = utf8(request("s1", "m".repeat(1000)));
   const all = Promise.allSettled(Array.from({ length: 10_000 }, () => host.send(again)));
   assert.equal(await isSettled(all), false);
   host.abort(new Error("enough"));
   await all;
-  await agent.say(request(1));
-  assert.equal(codeOf(await done), "connection_lost");
-  assert.equal(agent.messages.at(-1).id, 1);
+  await clock.advance(50);
+  await goesOn(connected);
 });
 
 Deno.test("connectAgent() hears the host however much of the agent waits to be sent", async () => {
@@ -640,11 +736,11 @@ Deno.test("connectAgent() says that a call was not run when an interceptor held 
     interceptors: [intercepting(() => ({ action: "hold", until: new Promise(() => {}) }))],
   });
   await agent.say(request(1));
-  host.abort(new Error("the cable"));
+  await ends(host, "unauthorized", "cut");
   await clock.advance(1000);
   await done;
   assert.deepEqual(agent.messages.map(({ id, error }) => [id, error.data.talos]), [
-    [1, "connection_lost_not_run"],
+    [1, "unauthorized"],
   ]);
 });
 
@@ -661,13 +757,13 @@ Deno.test("connectAgent() waits for a held reply when the host ends the session 
   });
   await agent.say(request(1), request(2));
   await says(host, response(1));
-  await ends(host, "host_stopped", "stopped");
+  await ends(host, "unauthorized", "cut");
   await clock.advance(100);
   decision.resolve({ action: "forward" });
   await done;
   assert.deepEqual(agent.messages.map(({ id, error }) => [id, error?.data.talos]), [
     [1, undefined],
-    [2, "connection_lost_outcome_unknown"],
+    [2, "unauthorized"],
   ]);
 });
 

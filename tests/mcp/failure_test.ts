@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { fromUtf8, utf8 } from "../../lib/bytes.ts";
 import { CliError } from "../../lib/cli/errors.ts";
 import { IdentityError } from "../../lib/identity/errors.ts";
-import { failureReply, isRefusal, sessionEnded } from "../../lib/mcp/failure.ts";
+import { failureReply, sessionEnded } from "../../lib/mcp/failure.ts";
 import type { PendingCall } from "../../lib/mcp/pending.ts";
 import { SessionError, type SessionErrorCode } from "../../lib/session/errors.ts";
 import { TransportError } from "../../lib/transport/errors.ts";
@@ -77,30 +77,19 @@ Deno.test("failureReply() names each error as programs know it", () => {
     [new SessionError("connection_lost", "x"), true, "connection_lost_outcome_unknown", -32015],
     [new SessionError("protocol", "x"), true, "connection_lost_outcome_unknown", -32015],
     [new SessionError("closed", "x"), false, "connection_lost_not_run", -32014],
-    [new CliError("usage", "x"), false, "unreachable", -32005],
+    [new CliError("usage", "x"), false, "usage", -31999],
+    [new CliError("no_address", "x"), false, "usage", -31999],
+    [new IdentityError("peer_id_invalid", "x"), false, "usage", -31999],
+    [new IdentityError("address_invalid", "x"), false, "usage", -31999],
+    [new IdentityError("name_invalid", "x"), false, "usage", -31999],
+    [new IdentityError("contact_unknown", "x"), false, "usage", -31999],
+    [new IdentityError("database_corrupted", "x"), false, "wallet", -32010],
     [new Error("x"), true, "connection_lost_outcome_unknown", -32015],
   ];
   for (const [error, handedOver, name, number] of named) {
     const { code, data } = errorFor(error, handedOver);
     assert.deepEqual([data.talos, code], [name, number], `${error.name} ${data.code}`);
   }
-});
-
-Deno.test("isRefusal() tells a refused session from all else", () => {
-  const codes: [SessionErrorCode, boolean][] = [
-    ["unauthorized", true],
-    ["unknown_service", true],
-    ["service_failed", true],
-    ["busy", true],
-    ["connection_lost", false],
-    ["protocol", false],
-    ["closed", false],
-  ];
-  for (const [code, expected] of codes) {
-    assert.equal(isRefusal(new SessionError(code, "x")), expected, code);
-  }
-  assert.equal(isRefusal(new TransportError("refused", "x")), false);
-  assert.equal(isRefusal(new Error("unauthorized")), false);
 });
 
 Deno.test("sessionEnded() names why the host ended a session", () => {

@@ -9,6 +9,7 @@ import type { Interceptor, Verdict } from "../../lib/mcp/pipeline.ts";
 import { McpService, type McpServiceOptions } from "../../lib/mcp/serve.ts";
 import type { Session } from "../../lib/session/session.ts";
 import { gone, soon } from "../process/mcp_tunnel.ts";
+import { FakeClock, turn } from "../session/fake_clock.ts";
 import { ALICE, sessionPair } from "../session/peers.ts";
 import { puppetPlan } from "./puppet.ts";
 
@@ -99,22 +100,6 @@ Deno.test("McpService.run() gives each session a child of its own, and ends it w
   await gone(one, "the first child");
   await send(second.peer, 2, "puppet/facts");
   assert.equal((await hear(second.peer)).result.pid, two, "the other one lives on");
-});
-
-Deno.test("McpService.hasRoom() counts the children of a peer, four at most", async () => {
-  const sessions: AsyncDisposable[] = [];
-  const first = await serve();
-  sessions.push(first);
-  const { service } = first;
-  for (let count = 2; count <= 4; count++) {
-    assert.ok(service.hasRoom(ALICE.peerId), `a child number ${count}`);
-    sessions.push(await open(service));
-  }
-  assert.ok(!service.hasRoom(ALICE.peerId));
-  assert.ok(service.hasRoom("z6MkSomebodyElse"));
-  await sessions.pop()?.[Symbol.asyncDispose]();
-  assert.ok(service.hasRoom(ALICE.peerId));
-  await Promise.all(sessions.map((session) => session[Symbol.asyncDispose]()));
 });
 
 Deno.test("McpService.run() asks its interceptors about both directions", async () => {
@@ -251,7 +236,6 @@ Deno.test("McpService.run() throws and logs when the child cannot be started", a
     there.log[0] ?? "",
     /^talos: error: the MCP server cannot be started peer=\S+ service=mcp\/default why=/,
   );
-  assert.ok(there.service.hasRoom(ALICE.peerId));
 });
 
 Deno.test("McpService.run() applies the launcher's rewriters to the plan for the caller", async () => {
@@ -363,4 +347,20 @@ Deno.test("McpService.run() refuses what readers could take differently, and the
   assert.deepEqual((await hear(recorded.peer)).result, {});
   assert.equal(await Deno.readTextFile(record), good + "\n");
   await Deno.remove(record);
+});
+
+Deno.test("McpService says once, after 20 s, that its child leaves the first request unanswered", async () => {
+  const clock = new FakeClock();
+  await using there = await serve({ clock });
+  await using other = await open(there.service);
+  await send(there.peer, 1, "puppet/later");
+  await send(other.peer, 1, "puppet/later");
+  const before = clock.timers;
+  while (clock.timers < before + 2) await turn();
+  const told = () => there.log.filter((line) => line.includes("has not answered")).length;
+  await clock.advance(19_999);
+  assert.equal(told(), 0);
+  await clock.advance(1);
+  assert.equal(told(), 1);
+  assert.ok(there.log.some((line) => line.includes("keep one ready: mcp-serve --prewarm 1")));
 });

@@ -78,13 +78,27 @@ for (const [text, state] of REFUSED) {
 }
 
 for (
-  const name of ["My Files", "Files", "messages", "../x", "", "-a", "a".repeat(65), "__proto__"]
+  const name of ["Messages", "", "!", "a".repeat(65)]
 ) {
   Deno.test(`parseServerConfig() names the entry when it is called "${name}"`, () => {
     const error = errorOf(`{"mcpServers":{${JSON.stringify(name)}:{"command":"cat"}}}`);
-    assert.match(error.message, /mcpServers\.[^:]*: Cannot use the server name: /);
+    assert.match(error.message, /mcpServers\.[^:]*: no service can be named so$/);
   });
 }
+
+Deno.test("parseServerConfig() shares a server under a plainer name when its key has capitals or blanks", () => {
+  const servers = read({ "GitHub": { command: "a" }, "My Files": { command: "b" } });
+  assert.deepEqual(servers.map(({ name }) => name), ["github", "my-files"]);
+});
+
+Deno.test("parseServerConfig() refuses a file when two keys become one name", () => {
+  const servers = { "GitHub": { command: "a" }, "github": { command: "b" } };
+  assert.equal(
+    errorOf(JSON.stringify({ mcpServers: servers })).message,
+    "Cannot read the configuration: mcpServers.GitHub and mcpServers.github would both be shared " +
+      'as "github"',
+  );
+});
 
 Deno.test("parseServerConfig() refuses a file when one name stands in it twice", () => {
   const error = errorOf('{"mcpServers":{"a":{"command":"cat"},"a":{"command":"rm"}}}');
@@ -92,7 +106,7 @@ Deno.test("parseServerConfig() refuses a file when one name stands in it twice",
 });
 
 Deno.test("parseServerConfig() prints no control characters when a name has them", () => {
-  const error = errorOf('{"mcpServers":{"\\u001b[2J":{"command":"cat"}}}');
+  const error = errorOf('{"mcpServers":{"\\u001b!":{"command":"cat"}}}');
   // deno-lint-ignore no-control-regex -- that is what must not be there
   assert.doesNotMatch(error.message, /[\u0000-\u001f]/);
 });
