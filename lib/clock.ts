@@ -3,6 +3,8 @@
  * passes.
  */
 
+import { race } from "./race.ts";
+
 /** Wall time, monotonic time and timers. */
 export interface Clock {
   /** Unix time in milliseconds. May jump. */
@@ -25,7 +27,7 @@ export const systemClock: Clock = {
 
 /**
  * Returns what `promise` gives, or `otherwise` when it takes longer than `ms` milliseconds. The
- * promise goes on either way.
+ * promise goes on either way, and holds nothing of ours afterwards.
  */
 export async function within<T, U>(
   clock: Clock,
@@ -35,5 +37,5 @@ export async function within<T, U>(
 ): Promise<T | U> {
   const { promise: elapsed, resolve } = Promise.withResolvers<U>();
   using _timer = clock.after(ms, () => resolve(otherwise));
-  return await Promise.race([promise, elapsed]);
+  return await race<T | U>(promise, elapsed);
 }

@@ -33,6 +33,12 @@ export class TalosError<Code extends string = string> extends Error {
     return this.#hints;
   }
 
+  /** Puts what `render` makes of each hint in its place, and returns this error. */
+  renderHints(render: (hint: string) => string): this {
+    this.#hints = this.#hints.map(render);
+    return this;
+  }
+
   /** Adds what only a higher layer knows to advise, and returns this error. */
   advise(...hints: readonly string[]): this {
     this.#hints = [...this.#hints, ...hints];

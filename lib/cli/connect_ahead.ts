@@ -4,17 +4,25 @@
  * connection was made, which is closed again.
  */
 
-import { formatHostPort, type HostPort, parseHostPort } from "../identity/host_port.ts";
+import {
+  DEFAULT_PEER_PORT,
+  formatHostPort,
+  type HostPort,
+  parseHostPort,
+} from "../identity/host_port.ts";
 import { connectTcp } from "../transport/tcp.ts";
 import type { Transport } from "../transport/transport.ts";
-import { DEFAULT_PORT } from "./listen.ts";
 
 /** How long one attempt to connect may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Connects to `address`, once, unless `signal` aborts before. Throws TransportError. */
-export function connectInTime(address: HostPort, signal?: AbortSignal): Promise<Transport> {
-  const limit = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
+/** Connects to `address`, once, unless `signal` aborts or `limitMs` passes before. Throws TransportError. */
+export function connectInTime(
+  address: HostPort,
+  signal?: AbortSignal,
+  limitMs = CONNECT_TIMEOUT_MS,
+): Promise<Transport> {
+  const limit = AbortSignal.timeout(limitMs);
   return connectTcp(address, signal === undefined ? limit : AbortSignal.any([limit, signal]));
 }
 
@@ -52,7 +60,7 @@ export function connectAhead(target: string): ConnectionAhead | null {
   const at = target.indexOf("@");
   if (at < 0) return null;
   try {
-    return new ConnectionAhead(parseHostPort(target.slice(at + 1), DEFAULT_PORT));
+    return new ConnectionAhead(parseHostPort(target.slice(at + 1), DEFAULT_PEER_PORT));
   } catch {
     return null; // no address: said when the whole target is read
   }

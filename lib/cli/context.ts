@@ -6,13 +6,16 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { type RandomBytes, systemRandom } from "../crypto/random.ts";
+import type { OperatingSystem } from "../identity/file_path.ts";
 import { type Environment, type HomePaths, homePaths } from "../identity/home.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import { type PassphraseSource, passphraseSource } from "../identity/passphrase.ts";
 import { SYSTEM_TERMINAL } from "../identity/terminal.ts";
 import type { Wallet } from "../identity/wallet.ts";
-import { createLog, type Log } from "../log.ts";
+import { createLog, type Log, type LogFields } from "../log.ts";
 import { Output } from "./output.ts";
+import type { StartRegistry } from "./own_registry.ts";
+import { withOptionsInForce } from "./talos_command.ts";
 
 /** The options that every command has. */
 export interface GlobalOptions {
@@ -22,6 +25,8 @@ export interface GlobalOptions {
   readonly json?: boolean;
   /** Debug lines too. */
   readonly verbose?: boolean;
+  /** The registry, for commands that have one and do not remember it. */
+  readonly server?: string;
 }
 
 /** What a command works with. */
@@ -39,37 +44,64 @@ export interface Context {
   /** The environment. */
   readonly env: Environment;
   /** The system, as in `Deno.build.os`. */
-  readonly os: typeof Deno.build.os;
+  readonly os: OperatingSystem;
+  /** Starts a registry in this process, where the program has one in it. */
+  readonly startRegistry?: StartRegistry;
 }
 
 /** What the world gives to a program and a test may choose. */
-export type World = Pick<Context, "clock" | "random">;
+export type World = Pick<Context, "clock" | "random" | "startRegistry">;
 
 /** The world as it is. */
 export const SYSTEM: World = { clock: systemClock, random: systemRandom };
 
 /** Returns the context of a command in this process. */
-export function systemContext(options: GlobalOptions, { clock, random }: World = SYSTEM): Context {
+export function systemContext(options: GlobalOptions, world: World = SYSTEM): Context {
+  const { clock } = world;
   const { os } = Deno.build;
   const json = options.json === true;
-  const output = new Output(Deno.stdout, Deno.stderr, json);
+  const renderHint = (hint: string) => withOptionsInForce(os, options, hint);
+  const output = new Output(Deno.stdout, Deno.stderr, json, renderHint);
   const env = (name: string) => Deno.env.get(name);
   let paths: HomePaths | undefined;
   return {
     output,
-    log: createLog({
-      write: (line) => output.line(line),
-      level: options.verbose === true ? "debug" : "info",
-      json,
-      now: clock.now,
-    }),
+    log: withRenderedAdvice(
+      createLog({
+        write: (line) => output.line(line),
+        level: options.verbose === true ? "debug" : "info",
+        json,
+        now: clock.now,
+      }),
+      renderHint,
+    ),
     get paths() {
       return paths ??= homePaths(os, env, options.home, Deno.cwd());
     },
-    clock,
-    random,
+    ...world,
     env,
     os,
+  };
+}
+
+/** The fact of an event that says what can be done. */
+const ADVICE = "cure";
+
+/** Returns a log whose advice can be typed as it stands, as that of errors can. */
+function withRenderedAdvice(log: Log, render: (hint: string) => string): Log {
+  const rendered = (fields: LogFields = {}): LogFields =>
+    Object.fromEntries(
+      Object.entries(fields).map(([name, value]) => [
+        name,
+        name === ADVICE && typeof value === "string" ? render(value) : value,
+      ]),
+    );
+  return {
+    debug: (event, fields) => log.debug(event, fields),
+    info: (event, fields) =>
+      log.info(event.startsWith("hint: ") ? render(event) : event, rendered(fields)),
+    warn: (event, fields) => log.warn(event, rendered(fields)),
+    error: (event, fields) => log.error(event, rendered(fields)),
   };
 }
 

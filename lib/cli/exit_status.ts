@@ -51,6 +51,9 @@ const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   usage: ExitStatus.usage,
   peer_id_invalid: ExitStatus.usage,
   address_invalid: ExitStatus.usage,
+  ticket_invalid: ExitStatus.usage,
+  ticket_too_long: ExitStatus.usage,
+  invite_limit: ExitStatus.usage,
   name_invalid: ExitStatus.usage,
   home_unknown: ExitStatus.usage,
   home_invalid: ExitStatus.usage,
@@ -62,11 +65,13 @@ const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   variable_invalid: ExitStatus.usage,
   variable_reserved: ExitStatus.usage,
   config_invalid: ExitStatus.usage,
+  policy_invalid: ExitStatus.usage,
   // peer not found
   peer_not_found: ExitStatus.peerNotFound,
   no_address: ExitStatus.peerNotFound,
   contact_unknown: ExitStatus.peerNotFound,
   contact_ambiguous: ExitStatus.peerNotFound,
+  no_such_invite: ExitStatus.peerNotFound,
   unknown_service: ExitStatus.peerNotFound,
   // unreachable
   refused: ExitStatus.unreachable,
@@ -80,6 +85,7 @@ const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   registry_busy: ExitStatus.unreachable,
   peer_away: ExitStatus.unreachable,
   peer_unreachable: ExitStatus.unreachable,
+  relay_failed: ExitStatus.unreachable,
   // handshake, identity or clock
   not_talos: ExitStatus.handshake,
   version: ExitStatus.handshake,
@@ -91,6 +97,12 @@ const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   // not permitted
   unauthorized: ExitStatus.notPermitted,
   blocked: ExitStatus.notPermitted,
+  peer_declined: ExitStatus.notPermitted,
+  invite_unknown: ExitStatus.notPermitted,
+  invite_used: ExitStatus.notPermitted,
+  invite_expired: ExitStatus.notPermitted,
+  invite_revoked: ExitStatus.notPermitted,
+  invite_limited: ExitStatus.notPermitted,
   token_required: ExitStatus.notPermitted,
   token_wrong: ExitStatus.notPermitted,
   // corrupted state
@@ -100,7 +112,13 @@ const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   wallet_permissions: ExitStatus.corrupted,
   access_corrupted: ExitStatus.corrupted,
   access_permissions: ExitStatus.corrupted,
+  invites_corrupted: ExitStatus.corrupted,
+  invites_permissions: ExitStatus.corrupted,
+  database_corrupted: ExitStatus.corrupted,
+  database_permissions: ExitStatus.corrupted,
   home_permissions: ExitStatus.corrupted,
+  config_permissions: ExitStatus.corrupted,
+  policy_permissions: ExitStatus.corrupted,
 };
 
 const STATUSES: ReadonlyMap<string, ExitStatus> = new Map(Object.entries(STATUS_OF_CODE));

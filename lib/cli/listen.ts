@@ -1,13 +1,12 @@
 /** Where a long-running command listens. */
 
+import type { OperatingSystem } from "../identity/file_path.ts";
+import { DEFAULT_PEER_PORT } from "../identity/host_port.ts";
 import { listenOnAllInterfaces } from "../transport/all_interfaces.ts";
 import { TransportError } from "../transport/errors.ts";
 import { listenTcp, type TcpListener } from "../transport/tcp.ts";
 
-/** The port that peers listen on unless told otherwise. */
-export const DEFAULT_PORT = 8766;
-
-/** How many ports above {@link DEFAULT_PORT} are tried. */
+/** How many ports above {@link DEFAULT_PEER_PORT} are tried. */
 const PORTS_TRIED = 100;
 
 /**
@@ -22,7 +21,11 @@ export function listenFrom(host: string | undefined, port: number | undefined): 
       throw advised(error, port);
     }
   }
-  for (let candidate = DEFAULT_PORT; candidate < DEFAULT_PORT + PORTS_TRIED; candidate++) {
+  for (
+    let candidate = DEFAULT_PEER_PORT;
+    candidate < DEFAULT_PEER_PORT + PORTS_TRIED;
+    candidate++
+  ) {
     try {
       return listenOn(host, candidate);
     } catch (error) {
@@ -54,7 +57,7 @@ function advised(error: unknown, port: number): unknown {
 }
 
 /** Returns the command that shows which program listens on `port`. */
-export function portHolderCommand(os: typeof Deno.build.os, port: number): string {
+export function portHolderCommand(os: OperatingSystem, port: number): string {
   switch (os) {
     case "linux":
     case "android":

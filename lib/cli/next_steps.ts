@@ -1,9 +1,9 @@
 /** The steps that commands name when they are done. */
 
-import { formatHostPort } from "../identity/host_port.ts";
+import { DEFAULT_PEER_PORT, formatHostPort } from "../identity/host_port.ts";
+import { DEFAULT_SERVER } from "../identity/names.ts";
 import { ownAddress } from "./own_address.ts";
 import type { NextStep } from "./output.ts";
-import { DEFAULT_PORT } from "./listen.ts";
 
 /** What to do where there is no identity. */
 export const MAKE_IDENTITY: readonly NextStep[] = [
@@ -16,7 +16,7 @@ export const SHARE_OR_USE: readonly NextStep[] = [
     command: 'talos mcp-serve --authorized-peer PEER-ID --command "COMMAND"',
     purpose: "share an MCP server",
   },
-  { command: `talos mcp-connect PEER-ID@HOST:${DEFAULT_PORT}`, purpose: "use one" },
+  { command: `talos mcp-connect PEER-ID@HOST:${DEFAULT_PEER_PORT}`, purpose: "use one" },
 ];
 
 /** What to do once this machine is registered. */
@@ -44,7 +44,7 @@ export interface ServicePlace {
   readonly service: string;
   /** The one address that the host listens on, if it is one. */
   readonly host?: string;
-  /** The port. */
+  /** The port; 0 where there is none, and the registry's relay is the only way. */
   readonly port: number;
   /** The registry that knows it, if one does. */
   readonly registry?: string | undefined;
@@ -52,9 +52,9 @@ export interface ServicePlace {
 
 /** Returns how an agent's machine uses a service of this one. */
 export function useService({ peerId, service, host, port, registry }: ServicePlace): NextStep {
-  const name = service === "default" ? "" : `/${service}`;
+  const name = service === DEFAULT_SERVER ? "" : `/${service}`;
   // A registry on this very machine has another name elsewhere.
-  if (registry !== undefined && !LOCAL_REGISTRY.test(registry)) {
+  if (registry !== undefined && (port === 0 || !LOCAL_REGISTRY.test(registry))) {
     return {
       command: `talos mcp-connect ${peerId}${name} --server ${registry}`,
       purpose: "on the agent's machine",

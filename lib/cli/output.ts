@@ -5,16 +5,10 @@
  * on stderr. Nothing from a remote is printed with its control characters, and nothing in colour.
  */
 
-import { utf8 } from "../bytes.ts";
 import { messageOf, TalosError } from "../errors.ts";
 import { printable, printableJson } from "../log.ts";
+import { printLine, printLogLine, type SyncWriter } from "../print_line.ts";
 import { exitStatusOf, lacksPermission } from "./exit_status.ts";
-
-/** Something that takes bytes at once, such as `Deno.stdout`. */
-export interface SyncWriter {
-  /** Writes at least one byte and returns how many. */
-  writeSync(bytes: Uint8Array): number;
-}
 
 /** What can be run next. */
 export interface NextStep {
@@ -24,17 +18,27 @@ export interface NextStep {
   readonly purpose: string;
 }
 
+/** Gives a hint, or a command that can be run next, what it needs to be typed here. */
+export type RenderHint = (hint: string) => string;
+
 /** Writes results and messages. */
 export class Output {
   readonly #stdout: SyncWriter;
   readonly #stderr: SyncWriter;
+  readonly #renderHint: RenderHint;
   /** Whether results are JSON. */
   readonly json: boolean;
 
   /** Writes to the given streams. */
-  constructor(stdout: SyncWriter, stderr: SyncWriter, json: boolean) {
+  constructor(
+    stdout: SyncWriter,
+    stderr: SyncWriter,
+    json: boolean,
+    renderHint: RenderHint = (hint) => hint,
+  ) {
     this.#stdout = stdout;
     this.#stderr = stderr;
+    this.#renderHint = renderHint;
     this.json = json;
   }
 
@@ -44,21 +48,21 @@ export class Output {
    */
   result(text: string, value: unknown, next: readonly NextStep[] = []): void {
     if (this.json) {
-      writeLine(this.#stdout, printableJson(withNext(value, next)));
+      printLine(this.#stdout, printableJson(withNext(value, this.commands(next))));
       return;
     }
-    writeLine(this.#stdout, text);
+    printLine(this.#stdout, text);
     this.next(next);
   }
 
   /** Prints a JSON line on stdout with `--json`, and nothing otherwise. */
   event(value: unknown): void {
-    if (this.json) writeLine(this.#stdout, printableJson(value));
+    if (this.json) printLine(this.#stdout, printableJson(value));
   }
 
-  /** Prints one line on stderr as it is. */
+  /** Prints one line on stderr as it is, if stderr takes it: a full disk ends nothing. */
   line(text: string): void {
-    writeLine(this.#stderr, text);
+    printLogLine(this.#stderr, text);
   }
 
   /** Prints `talos: text` on stderr. */
@@ -69,35 +73,53 @@ export class Output {
   /** Prints next steps on stderr, all at once: whoever waits for one of them has them all. */
   next(steps: readonly NextStep[]): void {
     if (steps.length === 0) return;
-    this.line(steps.map(({ command, purpose }) => `next, ${purpose}: ${command}`).join("\n"));
+    this.line(steps.map((step) => this.#renderHint(stepText(step))).join("\n"));
+  }
+
+  /** Returns the command lines of next steps, for programs. */
+  commands(steps: readonly NextStep[]): string[] {
+    return steps.map((step) => {
+      const prefix = stepText({ ...step, command: "" });
+      return this.#renderHint(stepText(step)).slice(prefix.length);
+    });
   }
 
   /** Prints an error and its hints on stderr. */
   error(thrown: unknown): void {
-    if (this.json) this.line(printableJson(errorObject(thrown)));
-    else for (const line of errorLines(thrown)) this.line(line);
+    const hints = hintsOf(thrown).map((hint) => this.rendered(hint));
+    if (this.json) this.line(printableJson(errorObject(thrown, hints)));
+    else for (const line of errorLines(thrown, hints)) this.line(line);
+  }
+
+  /** Returns a hint as it can be typed here. */
+  rendered(hint: string): string {
+    return this.#renderHint(hint);
   }
 }
 
 /** Returns an error as people read it: `talos: sentence`, then `hint: …` lines. */
-export function errorLines(thrown: unknown): string[] {
+function errorLines(thrown: unknown, hints: readonly string[]): string[] {
   return [
     `talos: ${printable(messageOf(thrown))}`,
-    ...hintsOf(thrown).map((hint) => `hint: ${printable(hint)}`),
+    ...hints.map((hint) => `hint: ${printable(hint)}`),
   ];
 }
 
-function withNext(value: unknown, next: readonly NextStep[]): unknown {
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-  if (next.length === 0 || !isObject) return value;
-  return { ...value, next: next.map(({ command }) => command) };
+function stepText({ command, purpose }: NextStep): string {
+  return `next, ${purpose}: ${command}`;
 }
 
-function errorObject(thrown: unknown) {
+function withNext(value: unknown, next: readonly string[]): unknown {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  if (next.length === 0 || !isObject) return value;
+  return { ...value, next };
+}
+
+function errorObject(thrown: unknown, hints: readonly string[]) {
   return {
     error: thrown instanceof TalosError ? thrown.code : "internal",
     message: messageOf(thrown),
-    hints: hintsOf(thrown),
+    hints,
     exit_status: exitStatusOf(thrown),
   };
 }
@@ -108,14 +130,4 @@ function hintsOf(thrown: unknown): readonly string[] {
   }
   if (thrown instanceof TalosError) return thrown.hints;
   return ["this is a fault of Talos: run it again with --verbose, and report what it prints"];
-}
-
-function writeLine(to: SyncWriter, text: string): void {
-  const bytes = utf8(text + "\n");
-  try {
-    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
-  } catch (error) {
-    // Whoever read this has gone, as in `talos help | head -1`: nobody misses the rest.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-  }
 }

@@ -3,8 +3,9 @@
  * the agent's machine is to run. A guess: a machine cannot know what is translated or filtered on the way.
  */
 
-/** What is needed of a network interface's address. */
-export type InterfaceAddress = Pick<Deno.NetworkInterfaceInfo, "family" | "address">;
+import { type InterfaceAddress, isRoutable } from "../identity/ip_address.ts";
+import { interfaceAddresses } from "../identity/network_interfaces.ts";
+import { SILENT } from "../log.ts";
 
 /** What stands where no address is known. */
 export const UNKNOWN_ADDRESS = "HOST";
@@ -14,9 +15,7 @@ export const UNKNOWN_ADDRESS = "HOST";
  * fewer networks carry; none that holds on this machine or this link alone. Null when there is none.
  */
 export function bestAddress(addresses: readonly InterfaceAddress[]): string | null {
-  const usable = addresses.filter(({ address }) =>
-    !/^(?:127\.|169\.254\.|0\.|::1$|::$|fe[89ab][0-9a-f]:)/i.test(address)
-  );
+  const usable = addresses.filter(({ address }) => isRoutable(address));
   const ipv4 = usable.find(({ family }) => family === "IPv4");
   if (ipv4 !== undefined) return ipv4.address;
   const ipv6 = usable.find(({ family }) => family === "IPv6");
@@ -25,9 +24,5 @@ export function bestAddress(addresses: readonly InterfaceAddress[]): string | nu
 
 /** Returns this machine's best address, or {@link UNKNOWN_ADDRESS}. */
 export function ownAddress(): string {
-  try {
-    return bestAddress(Deno.networkInterfaces()) ?? UNKNOWN_ADDRESS;
-  } catch {
-    return UNKNOWN_ADDRESS; // not permitted to look: `sys` was not granted
-  }
+  return bestAddress(interfaceAddresses(SILENT)) ?? UNKNOWN_ADDRESS;
 }

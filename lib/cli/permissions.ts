@@ -6,12 +6,10 @@
  * `run` without limits, since ending a process group takes that: its walls are those of what it starts.
  */
 
-import { quotedPath } from "../identity/file_permissions.ts";
+import type { OperatingSystem } from "../identity/file_path.ts";
 import { formatHostPort, type HostPort } from "../identity/host_port.ts";
+import { CONFIG_VARIABLES } from "./clients/client.ts";
 import { INHERITED_POSIX, INHERITED_WINDOWS } from "../mcp/child_environment.ts";
-
-/** The system's name, as in `Deno.build.os`. */
-export type OperatingSystem = typeof Deno.build.os;
 
 /** What is granted, by kind; `true` for all of a kind, absent for none. */
 export interface Permissions {
@@ -45,9 +43,15 @@ export interface PermissionFacts {
   readonly address?: HostPort;
   /** `mcp-serve`: the address it listens on, if that is said. */
   readonly listenHost?: string;
+  /** `mcp-serve`: false where it listens nowhere. */
+  readonly listens?: boolean;
   /** `mcp-serve`: the port, if that is said. */
   readonly port?: number;
-  /** `mcp-serve`: the programs it starts, or where they are looked for, and other files it looks at. */
+  /** `mcp-serve`: the port of the registry in it, if it has one. */
+  readonly registryPort?: number;
+  /** `mcp-install`, and `join` with a client: where programs are looked for. */
+  readonly searchPath?: readonly string[];
+  /** `mcp-install`: the client's folder. `doctor`: the clients' files. `service`: where its file belongs. `mcp-serve`: the programs it starts, or where they are looked for, and other files it looks at. */
   readonly looksAt?: readonly string[];
   /** `mcp-serve`: the variables that `--env NAME` hands down. */
   readonly variables?: readonly string[];
@@ -59,6 +63,11 @@ type Needs = (os: OperatingSystem, facts: PermissionFacts) => Permissions;
 
 const PASSPHRASE_ENV = ["TALOS_PASSPHRASE_FILE"];
 const REGISTRY_ENV = ["TALOS_SERVER", "TALOS_JOIN_TOKEN_FILE"];
+
+const INSTALL_ENV = ["PATHEXT", "DENO_DIR", ...CONFIG_VARIABLES];
+
+/** Who the user is, and where the system keeps what it starts. */
+const SERVICE_ENV = ["XDG_CONFIG_HOME", "USER", "USERDOMAIN", "USERNAME", "PATHEXT", "DENO_DIR"];
 
 const NOTHING: Needs = () => ({});
 
@@ -74,19 +83,49 @@ const NEEDS: Readonly<Record<string, Needs>> = {
   "forget-registry": (os, facts) => home(os, facts),
   contacts: (os, facts) => home(os, facts),
   access: (os, facts) => home(os, facts),
+  policy: (os, facts) => home(os, facts, { read: facts.looksAt ?? [] }),
   "mcp-serve": (os, facts) => ({
     ...home(os, facts, {
       read: facts.looksAt ?? [],
-      net: [...listenAddresses(facts), ...registryAddress(facts)],
+      net: [...listenAddresses(facts), ...registryAddress(facts), ...ownRegistry(facts)],
     }, [...PASSPHRASE_ENV, ...REGISTRY_ENV, ...childVariables(os), ...facts.variables ?? []]),
     sys: [...userFacts(os), "networkInterfaces"],
     run: true,
   }),
+  invite: (os, facts) => ({
+    ...home(os, facts, { read: former(facts) }, REGISTRY_ENV),
+    sys: [...userFacts(os), "networkInterfaces", "hostname"],
+  }),
+  join: (os, facts) => {
+    const variables = [...PASSPHRASE_ENV, ...REGISTRY_ENV];
+    const needed = home(os, facts, { read: former(facts), net: true }, variables);
+    const installs = facts.searchPath === undefined ? {} : installing(os, facts, needed);
+    return { ...needed, ...installs, sys: [...userFacts(os), "hostname"] };
+  },
   "mcp-connect": (os, { address, ...facts }) =>
     home(os, facts, { net: address === undefined ? true : [formatHostPort(address)] }, [
       ...PASSPHRASE_ENV,
       ...(address === undefined ? REGISTRY_ENV : []),
     ]),
+  "mcp-install": (os, facts) => {
+    const needed = home(os, facts, {}, [...PASSPHRASE_ENV, ...REGISTRY_ENV]);
+    return { ...needed, ...installing(os, facts, needed) };
+  },
+  doctor: (os, facts) => {
+    const variables = [...PASSPHRASE_ENV, ...REGISTRY_ENV, ...CONFIG_VARIABLES];
+    const needed = home(os, facts, { read: facts.looksAt ?? [], net: true }, variables);
+    return { ...needed, sys: [...userFacts(os), "statfs"] };
+  },
+  service: (os, facts) => {
+    const looksAt = facts.looksAt ?? [];
+    const variables = [...PASSPHRASE_ENV, ...REGISTRY_ENV, ...childVariables(os), ...SERVICE_ENV];
+    const needed = home(os, facts, { read: [...looksAt, ...facts.searchPath ?? []] }, variables);
+    return { ...needed, write: [...needed.write ?? [], ...looksAt], run: true };
+  },
+  logs: (os, facts) => {
+    const variables = [...SERVICE_ENV, "SYSTEMROOT"];
+    return { ...home(os, facts, { read: facts.looksAt ?? [] }, variables), run: true };
+  },
   permissions: NOTHING,
   completions: NOTHING,
   version: NOTHING,
@@ -131,20 +170,9 @@ export function denoArguments(
   ];
 }
 
-/** Returns `words` as a shell of the system takes them. */
-export function shellLine(os: OperatingSystem, words: readonly string[]): string {
-  return words.map((word) => os === "windows" ? quotedForWindows(word) : quotedPath(word)).join(
-    " ",
-  );
-}
-
 /** Deno takes a comma for the end of a value, two for one. */
 function list(values: readonly string[]): string {
   return [...new Set(values)].map((value) => value.replaceAll(",", ",,")).join(",");
-}
-
-function quotedForWindows(word: string): string {
-  return /^[A-Za-z0-9_.\\/:+@%,=~-]+$/.test(word) ? word : `"${word.replaceAll('"', '\\"')}"`;
 }
 
 /** What every command needs that works in a home. */
@@ -164,6 +192,17 @@ function home(
     write: [home],
     env: [os === "windows" ? "USERPROFILE" : "HOME", "TALOS_HOME", ...variables],
     sys: userFacts(os),
+  };
+}
+
+/** What writing and trying a client's configuration needs beside `needed`. */
+function installing(os: OperatingSystem, facts: PermissionFacts, needed: Permissions): Permissions {
+  const { looksAt = [], searchPath = [] } = facts;
+  return {
+    read: [...needed.read ?? [], ...looksAt, ...searchPath],
+    write: [...needed.write ?? [], ...looksAt],
+    env: [...needed.env ?? [], ...childVariables(os), ...INSTALL_ENV],
+    run: true,
   };
 }
 
@@ -188,12 +227,21 @@ function registryAddress({ registry }: PermissionFacts): readonly string[] {
   return registry === undefined ? [] : [formatHostPort(registry)];
 }
 
-function listenAddresses({ listenHost, port }: PermissionFacts): readonly string[] {
+function listenAddresses({ listenHost, port, listens }: PermissionFacts): readonly string[] {
+  if (listens === false) return [];
   const hosts = listenHost === undefined ? ["0.0.0.0", "::"] : [listenHost];
   return hosts.map((host) => {
     if (port !== undefined && port !== 0) return formatHostPort({ host, port });
     return host.includes(":") ? `[${host}]` : host;
   });
+}
+
+/** Where a registry in the process listens, and where the process reaches it. */
+function ownRegistry({ listenHost, registryPort: port }: PermissionFacts): readonly string[] {
+  if (port === undefined) return [];
+  const own = listenHost === undefined ? "127.0.0.1" : listenHost;
+  const facts = listenHost === undefined ? { port } : { listenHost, port };
+  return [...listenAddresses({ home: "", ...facts }), formatHostPort({ host: own, port })];
 }
 
 function optional<T>(value: T | undefined): readonly T[] {

@@ -7,12 +7,14 @@
  * this machine's address.
  */
 
-import { interfaceAddresses, Publisher } from "../discovery/publisher.ts";
+import type { CallTaker } from "../discovery/relay_calls.ts";
+import { Publisher } from "../discovery/publisher.ts";
 import { formatRegistryAddress } from "../discovery/registry_address.ts";
 import type { RegistryOptions } from "../discovery/registry_client.ts";
 import type { Database } from "../identity/database.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
 import type { ServiceName } from "../identity/names.ts";
+import { interfaceAddresses } from "../identity/network_interfaces.ts";
 import type { Bytes } from "../bytes.ts";
 import { within } from "../clock.ts";
 import { printable } from "../log.ts";
@@ -35,12 +37,14 @@ export interface Registered {
   readonly name: string;
   /** Where the choice of registry lies. */
   readonly database: Database;
-  /** Names this process: 16 random bytes. */
+  /** Names this process: `INSTANCE_BYTES` random bytes. */
   readonly instance: Bytes;
   /** What it serves. */
   readonly services: readonly ServiceName[];
-  /** On which port. */
+  /** On which port; 0 for none: then calls come through the relay alone. */
   readonly port: number;
+  /** Takes calls through the registry's relay; without it there are none. */
+  readonly calls?: CallTaker;
   /** At which address, if it is not all of them. */
   readonly host?: string;
 }
@@ -91,7 +95,7 @@ export class Registration implements AsyncDisposable {
   /** Begins to publish, where somebody chose a registry. Throws IdentityError, CliError. */
   async begin(registered: Registered): Promise<void> {
     this.#registered = registered;
-    await this.#follow();
+    await this.#change();
   }
 
   /** The registry that is published at, unless none is. */
@@ -104,9 +108,7 @@ export class Registration implements AsyncDisposable {
     return {
       registration: () => this.#status(),
       register: async () => {
-        const change = this.#changing.then(() => this.#follow());
-        this.#changing = change.catch(() => {}); // whoever asked for it learns of it
-        await change;
+        await this.#change();
         // Whoever asked would rather hear how it went than that it goes on.
         await within(this.#context.clock, ATTEMPT_PATIENCE_MS, this.#attempt, undefined);
         return this.#status();
@@ -114,12 +116,20 @@ export class Registration implements AsyncDisposable {
     };
   }
 
-  /** Withdraws what is published. */
+  /** Withdraws what is published, and publishes nothing any more. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#registered = undefined;
     await this.#changing;
     const publisher = this.#publisher;
     this.#publisher = undefined;
     await publisher?.[Symbol.asyncDispose]();
+  }
+
+  /** Follows the choice of a registry, once the change that is under way has been made. */
+  #change(): Promise<void> {
+    const change = this.#changing.then(() => this.#follow());
+    this.#changing = change.catch(() => {}); // whoever asked for it learns of it
+    return change;
   }
 
   /** Publishes at the registry of now, anew if it is the one of before. */
@@ -146,7 +156,7 @@ export class Registration implements AsyncDisposable {
 
   #publisherWith(
     options: RegistryOptions,
-    { database, name, services, port, host }: Registered,
+    { database, name, services, port, host, calls }: Registered,
   ): Publisher {
     const { log } = this.#context;
     return new Publisher({
@@ -155,7 +165,8 @@ export class Registration implements AsyncDisposable {
       unlisted: () => isUnlisted(database),
       services,
       port,
-      interfaces: () => interfaceAddresses(log),
+      ...(calls === undefined ? {} : { calls }),
+      interfaces: () => interfaceAddresses(log).map(({ address }) => address),
       ...(host === undefined ? {} : { listenHost: host }),
     });
   }

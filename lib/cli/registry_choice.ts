@@ -1,24 +1,24 @@
 /** Which registry a command uses, and how it is reached. */
 
-import { systemRandom } from "../crypto/random.ts";
-import { fromUtf8 } from "../bytes.ts";
+import { fromUtf8, utf8 } from "../bytes.ts";
 import {
-  DEFAULT_REGISTRY_PORT,
   formatRegistryAddress,
   parseRegistryAddress,
   type RegistryAddress,
 } from "../discovery/registry_address.ts";
-import type { RegistryOptions } from "../discovery/registry_client.ts";
+import { DiscoveryError } from "../discovery/errors.ts";
+import { RegistryClient, type RegistryOptions } from "../discovery/registry_client.ts";
 import { messageOf } from "../errors.ts";
-import { readFileBounded } from "../identity/atomic_file.ts";
+import { readFileBounded, writeFileAtomic } from "../identity/atomic_file.ts";
 import type { Database } from "../identity/database.ts";
 import { isAbsolutePath, joinPath } from "../identity/file_path.ts";
 import { ACCESSIBLE_BY_OTHERS, ownUid, permissionFault } from "../identity/file_permissions.ts";
-import { formatHostPort } from "../identity/host_port.ts";
+import { DEFAULT_REGISTRY_PORT, formatHostPort } from "../identity/host_port.ts";
 import type { LocalIdentity } from "../identity/local_identity.ts";
+import { MAX_JOIN_TOKEN_FILE_BYTES } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { connectTcp } from "../transport/tcp.ts";
-import { INSTANCE_BYTES } from "../wire/registry_messages.ts";
+import { INSTANCE_BYTES } from "../wire/frames.ts";
 import type { Context } from "./context.ts";
 import { CliError } from "./errors.ts";
 
@@ -42,7 +42,6 @@ export interface RegistryChoice {
 
 const SERVER_SETTING = "server";
 const UNLISTED_SETTING = "unlisted";
-const MAX_TOKEN_FILE_BYTES = 1024;
 
 /** Returns the registry: flag, then `$TALOS_SERVER`, then what `register` saved, then `localhost:8765`. */
 export function chooseRegistry(
@@ -62,6 +61,33 @@ export function chooseRegistry(
   const saved = database.setting(SERVER_SETTING);
   if (saved !== undefined) return { address: parseRegistryAddress(saved), chosenBy: "register" };
   return { address: { host: "localhost", port: DEFAULT_REGISTRY_PORT }, chosenBy: "default" };
+}
+
+/** Connects to a registry that was chosen, or to the usual one. Throws as {@link RegistryClient.connect} does. */
+export async function connectChosen(
+  context: Context,
+  identity: LocalIdentity,
+  database: Database,
+  { address, chosenBy }: RegistryChoice,
+  flags: RegistryFlags,
+): Promise<RegistryClient> {
+  const options = await registryOptions(context, identity, database, address, flags);
+  try {
+    return await RegistryClient.connect(options);
+  } catch (error) {
+    const isGone = error instanceof DiscoveryError && error.code === "registry_unreachable";
+    throw isGone && chosenBy === "default" ? noneChosen(address, error) : error;
+  }
+}
+
+function noneChosen(address: RegistryAddress, error: DiscoveryError): DiscoveryError {
+  const place = formatHostPort(address);
+  const state = error.message.replace(/^Cannot reach the registry \S+: /, "");
+  return new DiscoveryError(
+    error.code,
+    `Cannot reach a registry: none was chosen, so ${place} was tried: ${state}`,
+    { cause: error, hints: ["choose one, and remember it: talos register --server HOST[:PORT]"] },
+  );
 }
 
 /** Remembers a registry, and where its token lies, for the commands that come after. */
@@ -101,13 +127,11 @@ export async function registryOptions(
   address: RegistryAddress,
   flags: RegistryFlags,
 ): Promise<RegistryOptions> {
-  const file = flags.joinTokenFile ?? (context.env("TALOS_JOIN_TOKEN_FILE") || undefined) ??
-    database.setting(tokenSetting(address));
-  const token = file === undefined ? undefined : await readToken(file, context.log);
+  const token = await joinToken(context, database, address, flags);
   return {
     address,
     identity,
-    instance: systemRandom(INSTANCE_BYTES),
+    instance: context.random(INSTANCE_BYTES),
     database,
     random: context.random,
     clock: context.clock,
@@ -117,10 +141,67 @@ export async function registryOptions(
   };
 }
 
+/** Returns the token for `address`, if there is one. Throws CliError when its file cannot be read. */
+export async function joinToken(
+  context: Context,
+  database: Database,
+  address: RegistryAddress,
+  flags: RegistryFlags,
+): Promise<string | undefined> {
+  const file = joinTokenFile(context, database, address, flags);
+  if (file === undefined && context.env("TALOS_JOIN_TOKEN_FILE")) {
+    const registry = formatHostPort(address);
+    context.log.info("TALOS_JOIN_TOKEN_FILE is the token of another registry", { registry });
+  }
+  return file === undefined ? undefined : await readToken(file, context.log);
+}
+
+/** Keeps the token of a registry in a file of the home, for the commands that come after. Returns its path. */
+export async function keepJoinToken(
+  { os, paths }: Pick<Context, "os" | "paths">,
+  database: Database,
+  address: RegistryAddress,
+  token: string,
+): Promise<string> {
+  const place = formatHostPort({ host: address.host, port: address.port });
+  const path = joinPath(os, paths.home, `join-token-${place.replace(/[^A-Za-z0-9.]+/g, "-")}`);
+  await writeFileAtomic(path, utf8(`${token}\n`));
+  database.transaction(() => database.put(tokenSetting(address), path));
+  return path;
+}
+
+/** Returns where the token for `address` lies: flag, `$TALOS_JOIN_TOKEN_FILE`, what `register` saved. */
+export function joinTokenFile(
+  context: Pick<Context, "env">,
+  database: Database,
+  address: RegistryAddress,
+  flags: RegistryFlags,
+): string | undefined {
+  return flags.joinTokenFile ?? environmentToken(context, database, address) ??
+    database.setting(tokenSetting(address));
+}
+
+/**
+ * Returns the token file that the environment names, where it is meant for this registry: a token is the
+ * secret of one. It belongs to `$TALOS_SERVER`, or to the registry of `talos register` where that is unset.
+ */
+function environmentToken(
+  { env }: Pick<Context, "env">,
+  database: Database,
+  address: RegistryAddress,
+): string | undefined {
+  const file = env("TALOS_JOIN_TOKEN_FILE");
+  if (file === undefined || file === "") return undefined;
+  const usual = env("TALOS_SERVER") || database.setting(SERVER_SETTING);
+  if (usual === undefined) return file; // the first registry of this machine
+  const { host, port } = parseRegistryAddress(usual);
+  return formatHostPort({ host, port }) === formatHostPort(address) ? file : undefined;
+}
+
 /** Reads a token. One that others can read is warned about alone: containers mount secrets so. */
 async function readToken(path: string, log: Log): Promise<string> {
   try {
-    const file = await readFileBounded(path, MAX_TOKEN_FILE_BYTES);
+    const file = await readFileBounded(path, MAX_JOIN_TOKEN_FILE_BYTES);
     if (file === null) throw unusableToken(path, "it is not there");
     const token = fromUtf8(file.bytes).trim();
     if (token === "") throw unusableToken(path, "it is empty");

@@ -1,8 +1,23 @@
 /** What `mcp-serve` shares: one server from its command line, or those of an `mcpServers` file. */
 
 import { fromUtf8 } from "../bytes.ts";
+import { messageOf } from "../errors.ts";
 import { readFileBounded } from "../identity/atomic_file.ts";
-import { mcpService, parseServerName, type ServiceName } from "../identity/names.ts";
+import {
+  ownUid,
+  type PermissionFault,
+  permissionFault,
+  WRITABLE_BY_OTHERS,
+} from "../identity/file_permissions.ts";
+import { IdentityError } from "../identity/errors.ts";
+import {
+  DEFAULT_SERVER,
+  foldServerName,
+  mcpService,
+  parseServerName,
+  type ServerName,
+  type ServiceName,
+} from "../identity/names.ts";
 import { MAX_CONFIG_FILE_BYTES } from "../limits.ts";
 import { childEnvironment, INHERITED_POSIX, INHERITED_WINDOWS } from "../mcp/child_environment.ts";
 import { splitPosix, splitWindows } from "../mcp/command_line.ts";
@@ -47,7 +62,7 @@ export async function sharedServers(
   words: readonly string[],
 ): Promise<SharedServer[]> {
   if (options.config === undefined) {
-    const service = mcpService(parseServerName(options.service ?? "default"));
+    const service = mcpService(serverName(options.service ?? DEFAULT_SERVER));
     const { env, cwd } = options;
     return [{ service, ...launched(context, commandWords(context, options, words), env, cwd) }];
   }
@@ -63,10 +78,42 @@ export async function sharedServers(
   }));
 }
 
+/** Reads the name of a service; one that cannot be is answered with how it is probably written. */
+function serverName(text: string): ServerName {
+  try {
+    return parseServerName(text);
+  } catch (error) {
+    if (!(error instanceof IdentityError)) throw error;
+    throw error.advise(`choose one like --service ${foldServerName(text) ?? "my-files"}`);
+  }
+}
+
+/** Reads what says which programs run: nobody else may have written it. */
 async function readConfig(path: string): Promise<string> {
-  const file = await readFileBounded(path, MAX_CONFIG_FILE_BYTES);
-  if (file === null) throw new CliError("usage", `Cannot read --config: there is no file ${path}`);
-  return fromUtf8(file.bytes);
+  try {
+    const file = await readFileBounded(path, MAX_CONFIG_FILE_BYTES, (info) => {
+      const fault = permissionFault(path, info, WRITABLE_BY_OTHERS, ownUid());
+      if (fault !== null) throw unsafeConfig(path, fault);
+    });
+    if (file === null) throw unreadableConfig(`there is no file ${path}`);
+    return fromUtf8(file.bytes);
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw unreadableConfig(messageOf(error), error);
+  }
+}
+
+function unsafeConfig(path: string, { state, hint }: PermissionFault): CliError {
+  return new CliError("config_permissions", `Cannot trust ${path}: ${state}`, {
+    hints: ["see that the commands in it are yours: they would run as this user", hint],
+  });
+}
+
+function unreadableConfig(state: string, cause?: unknown): CliError {
+  return new CliError("usage", `Cannot read --config: ${state}`, {
+    cause,
+    hints: ["name an mcpServers file: talos mcp-serve --authorized-peer PEER-ID --config FILE"],
+  });
 }
 
 function commandWords(

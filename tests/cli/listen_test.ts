@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 
-import { DEFAULT_PORT, listenFrom } from "../../lib/cli/listen.ts";
+import { listenFrom } from "../../lib/cli/listen.ts";
+import { DEFAULT_PEER_PORT } from "../../lib/identity/host_port.ts";
 import { TransportError } from "../../lib/transport/errors.ts";
 
 Deno.test("listenFrom() takes the default port, or the next free one when it is taken", () => {
   using first = listenFrom("127.0.0.1", undefined);
   using second = listenFrom("127.0.0.1", undefined);
-  assert.ok(first.address.port >= DEFAULT_PORT, String(first.address.port));
+  assert.ok(first.address.port >= DEFAULT_PEER_PORT, String(first.address.port));
   assert.ok(second.address.port > first.address.port, String(second.address.port));
 });
 

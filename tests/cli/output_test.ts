@@ -89,3 +89,15 @@ Deno.test("Output.result() ignores a reader that has gone, and nothing else", ()
   const full = new Output(broken(new Error("disk full")), new Sink(), false);
   assert.throws(() => full.result("x", {}), /disk full/);
 });
+
+Deno.test("Output.line() goes on when stderr cannot be written, as on a full disk", () => {
+  const full = {
+    writeSync(): number {
+      throw new Error("No space left on device");
+    },
+  };
+  const output = new Output(full, full, false);
+  output.line("a line of the log");
+  output.error(new Error("what went wrong"));
+  assert.throws(() => output.result("a result", {}), /No space left/);
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 
-import { bestAddress, type InterfaceAddress } from "../../lib/cli/own_address.ts";
+import { bestAddress } from "../../lib/cli/own_address.ts";
+import type { InterfaceAddress } from "../../lib/identity/ip_address.ts";
 
 function addresses(...all: string[]): InterfaceAddress[] {
   return all.map((address) => ({ address, family: address.includes(":") ? "IPv6" : "IPv4" }));

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 
 import {
   denoArguments,
-  type OperatingSystem,
   type PermissionFacts,
   permissionsOf,
   PERMITTED_COMMANDS,
-  shellLine,
 } from "../../lib/cli/permissions.ts";
 import { talosProgram } from "../../lib/cli/program.ts";
+import { shellLine } from "../../lib/cli/shell_line.ts";
+import type { OperatingSystem } from "../../lib/identity/file_path.ts";
 
 const MAIN = "/opt/talos/main.ts";
 
@@ -112,6 +112,35 @@ Deno.test("permissionsOf() grants mcp-serve what its servers inherit, and to sta
       "PATHEXT,TMP --allow-sys=networkInterfaces --allow-net=127.0.0.1 --allow-run " +
       "/opt/talos/main.ts mcp-serve",
   );
+});
+
+Deno.test("permissionsOf() grants doctor the network and the clients' files, and to write its home alone", () => {
+  assert.equal(
+    lineOf("linux", { ...LINUX, looksAt: ["/home/anna/.cursor/mcp.json"] }, "doctor"),
+    "deno run --no-prompt --allow-read=/home/anna/.talos,/home/anna/.cursor/mcp.json " +
+      "--allow-write=/home/anna/.talos " +
+      "--allow-env=HOME,TALOS_HOME,TALOS_PASSPHRASE_FILE,TALOS_SERVER,TALOS_JOIN_TOKEN_FILE," +
+      "XDG_CONFIG_HOME,APPDATA,LOCALAPPDATA,CLAUDE_CONFIG_DIR,GEMINI_CLI_HOME,CODEX_HOME " +
+      "--allow-sys=uid,statfs --allow-net /opt/talos/main.ts doctor",
+  );
+});
+
+Deno.test("permissionsOf() grants service and logs to start programs, and service to write its file", () => {
+  const facts = { ...LINUX, looksAt: ["/home/anna/.config/systemd/user"] };
+  assert.deepEqual(permissionsOf("linux", "logs", facts), {
+    read: ["/home/anna/.talos", "/home/anna/.config/systemd/user"],
+    write: ["/home/anna/.talos"],
+    env: [
+      ...["HOME", "TALOS_HOME", "XDG_CONFIG_HOME", "USER", "USERDOMAIN", "USERNAME", "PATHEXT"],
+      ...["DENO_DIR", "SYSTEMROOT"],
+    ],
+    sys: ["uid"],
+    run: true,
+  });
+  assert.deepEqual(permissionsOf("linux", "service", facts)?.write, [
+    "/home/anna/.talos",
+    "/home/anna/.config/systemd/user",
+  ]);
 });
 
 Deno.test("permissionsOf() grants nothing to what only prints", () => {

@@ -4,6 +4,7 @@ import { systemRandom } from "../../lib/crypto/random.ts";
 import { systemContext } from "../../lib/cli/context.ts";
 import {
   chooseRegistry,
+  connectChosen,
   isUnlisted,
   registryOptions,
   rememberRegistry,
@@ -96,6 +97,23 @@ Deno.test("registryOptions() shows a remembered token to its own registry and to
   assert.equal(await stage.token(HERE), "the-token-of-here");
 });
 
+Deno.test("connectChosen() says that nobody chose the registry when it does not answer", async () => {
+  await using stage = await scene();
+  const { context, database } = stage;
+  const address = { host: "127.0.0.1", port: 1 };
+  const connecting = (chosenBy: "default" | "flag") =>
+    connectChosen(context, ALICE, database, { address, chosenBy }, {});
+  await assert.rejects(connecting("default"), {
+    code: "registry_unreachable",
+    message: "Cannot reach a registry: none was chosen, so 127.0.0.1:1 was tried: " +
+      "nothing listens there (connection refused)",
+    hints: ["choose one, and remember it: talos register --server HOST[:PORT]"],
+  });
+  await assert.rejects(connecting("flag"), {
+    message: "Cannot reach the registry 127.0.0.1:1: nothing listens there (connection refused)",
+  });
+});
+
 Deno.test("registryOptions() takes the token of the flag, then of the variable, then what was remembered", async () => {
   const variables: Record<string, string> = {};
   await using stage = await scene(variables);
@@ -109,6 +127,24 @@ Deno.test("registryOptions() takes the token of the flag, then of the variable, 
   variables["TALOS_JOIN_TOKEN_FILE"] = `${folder}/variable`;
   assert.equal(await stage.token(), "variable");
   assert.equal(await stage.token(HERE, `${folder}/flag`), "flag");
+});
+
+Deno.test("registryOptions() shows the token of the environment to no registry but the usual one", async () => {
+  const variables: Record<string, string> = {};
+  await using stage = await scene(variables);
+  const { context, database, folder } = stage;
+  write(`${folder}/variable`, "variable");
+  variables["TALOS_JOIN_TOKEN_FILE"] = `${folder}/variable`;
+  assert.equal(await stage.token(THERE), "variable"); // the first registry of this machine
+  rememberRegistry(context, database, HERE, { unlisted: false });
+  assert.equal(await stage.token(HERE), "variable");
+  assert.equal(await stage.token(THERE), undefined);
+  assert.deepEqual(stage.lines, [
+    "talos: TALOS_JOIN_TOKEN_FILE is the token of another registry registry=there.example:8765",
+  ]);
+  variables["TALOS_SERVER"] = "there.example";
+  assert.equal(await stage.token(HERE), undefined);
+  assert.equal(await stage.token(THERE), "variable");
 });
 
 Deno.test("registryOptions() remembers where a token lies when its path was relative", async () => {

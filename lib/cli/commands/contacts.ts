@@ -1,16 +1,10 @@
 /** `talos contacts`: what we call other peers. */
 
 import { addContact, contacts, removeContact, renameContact } from "../../identity/contacts.ts";
-import { Database } from "../../identity/database.ts";
 import { parsePetname } from "../../identity/names.ts";
 import { parsePeerId } from "../../identity/peer_id.ts";
-import { readWallet } from "../../identity/wallet_file.ts";
 import type { Context } from "../context.ts";
-
-/** Opens the home's database. */
-async function open({ paths }: Context): Promise<Database> {
-  return new Database(paths, (await readWallet(paths)).peerId);
-}
+import { openOwnDatabase } from "../own_database.ts";
 
 /** `talos contacts add NAME PEER-ID`. Throws IdentityError. */
 export async function addContactCommand(
@@ -18,7 +12,7 @@ export async function addContactCommand(
   name: string,
   peer: string,
 ): Promise<void> {
-  using database = await open(context);
+  using database = await openOwnDatabase(context.paths);
   const petname = parsePetname(name);
   const id = parsePeerId(peer);
   addContact(database, petname, id, context.clock.now());
@@ -29,7 +23,7 @@ export async function addContactCommand(
 
 /** `talos contacts list`. */
 export async function listContactsCommand(context: Context): Promise<void> {
-  using database = await open(context);
+  using database = await openOwnDatabase(context.paths);
   const all = contacts(database);
   context.output.result(
     all.length === 0
@@ -50,19 +44,20 @@ export async function renameContactCommand(
   from: string,
   to: string,
 ): Promise<void> {
-  using database = await open(context);
+  using database = await openOwnDatabase(context.paths);
   const name = parsePetname(to);
-  renameContact(database, parsePetname(from), name);
-  context.output.result(`${from} is ${name} now`, { name }, [
+  const { petname: renamed, peer } = renameContact(database, parsePetname(from), name);
+  context.output.result(`${renamed} is ${name} now`, { name, renamed, peer_id: peer }, [
     { purpose: "see all contacts", command: "talos contacts list" },
   ]);
 }
 
 /** `talos contacts remove NAME`. Throws IdentityError. */
 export async function removeContactCommand(context: Context, name: string): Promise<void> {
-  using database = await open(context);
-  removeContact(database, parsePetname(name));
-  context.output.result(`${name} is no contact any more; its permissions are as they were`, {
-    removed: name,
+  using database = await openOwnDatabase(context.paths);
+  const { petname: removed, peer } = removeContact(database, parsePetname(name));
+  context.output.result(`${removed} is no contact any more; its permissions are as they were`, {
+    removed,
+    peer_id: peer,
   }, [{ purpose: "see who may use what", command: "talos access list" }]);
 }

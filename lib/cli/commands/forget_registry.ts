@@ -2,14 +2,13 @@
 
 import { forgetKey } from "../../discovery/registry_keys.ts";
 import { formatRegistryAddress, parseRegistryAddress } from "../../discovery/registry_address.ts";
-import { Database } from "../../identity/database.ts";
-import { readWallet } from "../../identity/wallet_file.ts";
 import type { Context } from "../context.ts";
+import { openOwnDatabase } from "../own_database.ts";
 
 /** Forgets the key that is pinned for a registry. Throws IdentityError. */
 export async function forgetRegistryCommand(context: Context, text: string): Promise<void> {
   const { host, port } = parseRegistryAddress(text);
-  using database = new Database(context.paths, (await readWallet(context.paths)).peerId);
+  using database = await openOwnDatabase(context.paths);
   const place = formatRegistryAddress({ host, port });
   const forgotten = forgetKey(database, { host, port });
   context.output.result(

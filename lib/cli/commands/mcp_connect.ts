@@ -15,6 +15,8 @@ import type { HostOptions } from "../host_sessions.ts";
 export interface McpConnectOptions extends HostOptions {
   /** The longest message, in bytes. */
   readonly maxMessage?: number;
+  /** Tools that may run twice, as they were typed: names with commas between them. */
+  readonly retryIdempotent?: readonly string[];
 }
 
 /** Serves the agent until it closes its end. Throws TalosError. */
@@ -34,6 +36,7 @@ export async function mcpConnectCommand(
     ...agentOf(context),
     openSession: () => sessions.open(maxMessage),
     maxMessage,
+    repeatableTools: toolNames(options.retryIdempotent ?? []),
   });
   await sessions.check(); // an agent that left at once has not hidden what is wrong
 }
@@ -48,12 +51,18 @@ export async function refuseAgent(context: Context, error: unknown): Promise<voi
   });
 }
 
-function agentOf({ clock, log }: Context) {
+function toolNames(typed: readonly string[]): string[] {
+  return typed.flatMap((names) => names.split(",")).map((name) => name.trim())
+    .filter((name) => name !== "");
+}
+
+function agentOf({ clock, log, random }: Context) {
   return {
     agent: processStdio(),
     waitForRequest: !Deno.stdin.isTerminal(),
     interceptors: [],
     clock,
+    random,
     log,
   };
 }

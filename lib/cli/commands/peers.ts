@@ -1,14 +1,15 @@
 /** `talos peers`: who is registered. */
 
 import { formatRegistryAddress } from "../../discovery/registry_address.ts";
-import { RegistryClient } from "../../discovery/registry_client.ts";
+import type { RegistryClient } from "../../discovery/registry_client.ts";
 import { contacts } from "../../identity/contacts.ts";
 import { Database } from "../../identity/database.ts";
 import type { PeerId } from "../../identity/peer_id.ts";
+import { printable } from "../../log.ts";
 import { type ListedPeer, MAX_LIST_PAGE } from "../../wire/registry_messages.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
 import { USE_PEERS } from "../next_steps.ts";
-import { chooseRegistry, type RegistryFlags, registryOptions } from "../registry_choice.ts";
+import { chooseRegistry, connectChosen, type RegistryFlags } from "../registry_choice.ts";
 
 /** The most peers that are listed. */
 const MAX_LISTED = 10_000;
@@ -18,16 +19,15 @@ export async function peersCommand(context: Context, flags: RegistryFlags): Prom
   const { output } = context;
   const { identity } = await openIdentity(context, interactivePassphrase(context));
   using database = new Database(context.paths, identity.peerId);
-  const { address } = chooseRegistry(context, database, flags);
-  await using client = await RegistryClient.connect(
-    await registryOptions(context, identity, database, address, flags),
-  );
+  const choice = chooseRegistry(context, database, flags);
+  const { address } = choice;
+  await using client = await connectChosen(context, identity, database, choice, flags);
   const { listed, more } = await allPeers(client);
   const place = formatRegistryAddress({ host: address.host, port: address.port });
   if (!output.json) {
     output.say(
       `${listed.length}${more ? " and more" : ""} listed at ${place}; ` +
-        "the names are what peers call themselves",
+        "what stands in quotes is what peers call themselves",
     );
   }
   const petnames = new Map(contacts(database).map(({ peer, petname }) => [peer, petname]));
@@ -58,7 +58,8 @@ async function allPeers(client: RegistryClient): Promise<{ listed: ListedPeer[];
   return { listed, more: after !== undefined };
 }
 
-function peerLine(
+/** Returns the line of `talos peers` for one peer. */
+export function peerLine(
   { peer, name, online, services }: ListedPeer,
   self: PeerId,
   petname: string | undefined,
@@ -67,16 +68,23 @@ function peerLine(
     ...(peer === self ? ["this is you"] : []),
     ...(petname === undefined ? [] : [`your contact ${petname}`]),
   ];
+  // What is ours comes first, and what the peer chose is quoted last: no name can pass for a note.
   return [
     peer,
-    online ? "online" : "away  ",
-    name,
-    ...(services.length === 0 ? [] : [services.map(label).join(", ")]),
     ...(notes.length === 0 ? [] : [`(${notes.join(", ")})`]),
+    online ? "online" : "away  ",
+    ...(services.length === 0 ? [] : [services.map(shownLabel).join(", ")]),
+    JSON.stringify(printable(name)),
   ].join("  ");
 }
 
 /** Returns a service as people type it: without `mcp/`. A newer peer may have another kind. */
 function label(service: string): string {
   return service.replace(/^mcp\//, "");
+}
+
+/** Quotes what is no name of a service that we know. */
+function shownLabel(service: string): string {
+  const text = label(service);
+  return /^[a-z0-9][a-z0-9._-]{0,63}$/.test(text) ? text : JSON.stringify(printable(text));
 }

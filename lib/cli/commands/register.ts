@@ -1,14 +1,13 @@
 /** `talos register`: makes this peer known to a registry, and remembers the registry. */
 
 import { formatRegistryAddress } from "../../discovery/registry_address.ts";
-import { RegistryClient } from "../../discovery/registry_client.ts";
 import { Database } from "../../identity/database.ts";
 import { type Context, interactivePassphrase, openIdentity } from "../context.ts";
 import { REGISTERED } from "../next_steps.ts";
 import {
   chooseRegistry,
+  connectChosen,
   type RegistryFlags,
-  registryOptions,
   rememberRegistry,
 } from "../registry_choice.ts";
 import { tellProcesses } from "../running_process.ts";
@@ -24,11 +23,10 @@ export async function registerCommand(context: Context, options: RegisterOptions
   const { output } = context;
   const { wallet, identity } = await openIdentity(context, interactivePassphrase(context));
   using database = new Database(context.paths, identity.peerId);
-  const { address } = chooseRegistry(context, database, options);
+  const choice = chooseRegistry(context, database, options);
+  const { address } = choice;
   const unlisted = options.unlisted === true;
-  await using client = await RegistryClient.connect(
-    await registryOptions(context, identity, database, address, options),
-  );
+  await using client = await connectChosen(context, identity, database, choice, options);
   await client.register(wallet.name, unlisted);
   rememberRegistry(context, database, address, { ...options, unlisted });
   const told = await tellProcesses(context, identity, "register");

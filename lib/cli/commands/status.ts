@@ -1,6 +1,7 @@
 /** `talos status`: who this is, and what runs here. Bare `talos`: the same, and where to begin. */
 
 import { messageOf } from "../../errors.ts";
+import { readAccess } from "../../identity/access_file.ts";
 import { Database } from "../../identity/database.ts";
 import { IdentityError } from "../../identity/errors.ts";
 import { formerHomeNotice } from "../../identity/home.ts";
@@ -26,7 +27,17 @@ interface SessionStatus {
   readonly peer: string;
   readonly service: string;
   readonly path: string;
+  /** How long a question is under way on it, there and back; absent where that was not measured. */
+  readonly round_trip_ms?: number;
   readonly since: string;
+  /** `live`, `detached` or `closing`. */
+  readonly state: string;
+  /** How often it went on over a new connection. */
+  readonly resumptions: number;
+  readonly messages_from_peer: number;
+  readonly messages_to_peer: number;
+  readonly bytes_from_peer: number;
+  readonly bytes_to_peer: number;
 }
 
 /** A running process of this home. */
@@ -37,13 +48,15 @@ interface ProcessStatus {
   readonly services: readonly string[];
   /** Null when the process did not answer, or could not be asked. */
   readonly sessions: readonly SessionStatus[] | null;
+  /** Children that are ready and belong to no session; absent when it did not answer. */
+  readonly prewarmed?: number;
   /** How it stands with its registry; absent when it did not say. */
   readonly registration?: RegistrationStatus;
 }
 
 const MAX_SESSIONS = 65_536;
 
-/** Prints the identity and the running services. Throws IdentityError. */
+/** Prints the identity and the running services. Throws IdentityError, at the end for a broken `access.json`. */
 export async function statusCommand(context: Context): Promise<void> {
   await noticeFormerHome(context);
   await report(context, await readWallet(context.paths));
@@ -80,22 +93,47 @@ async function report(context: Context, wallet: Wallet | LockedWallet): Promise<
     registryStatus(context, identity, database),
     Promise.all(readRunFiles(paths).map((run) => processStatus(context, identity, run))),
   ]);
+  const accessFault = accessFaultOf(context);
   const lines = [
     `Name:     ${wallet.name}`,
     `Peer ID:  ${wallet.peerId}`,
     `Home:     ${paths.home}`,
     `Wallet:   ${locked ? "sealed under a passphrase" : "not sealed under a passphrase"}`,
+    ...(accessFault === null ? [] : [`Access:   broken: ${accessFault.message}`]),
     ...registryLines(registry),
     ...(processes.length === 0
       ? ["Services: none runs here"]
       : processes.flatMap((process) => processLines(process, identity === null))),
   ];
+  const broken = accessFault === null ? {} : { access_error: accessFault.message };
   output.result(
     lines.join("\n"),
-    { peer_id: wallet.peerId, name: wallet.name, home: paths.home, locked, registry, processes },
+    {
+      peer_id: wallet.peerId,
+      name: wallet.name,
+      home: paths.home,
+      locked,
+      ...broken,
+      registry,
+      processes,
+    },
     processes.length === 0 ? SHARE_OR_USE : useSteps(wallet.peerId, processes),
   );
-  if (!output.json) { for (const hint of registry?.hints ?? []) output.line(`hint: ${hint}`); }
+  if (!output.json) {
+    for (const hint of registry?.hints ?? []) output.line(`hint: ${output.rendered(hint)}`);
+  }
+  if (accessFault !== null) throw accessFault;
+}
+
+/** Returns what is wrong with the file that says who may use what; null when nothing is. */
+function accessFaultOf({ paths }: Context): IdentityError | null {
+  try {
+    readAccess(paths);
+    return null;
+  } catch (error) {
+    if (error instanceof IdentityError) return error;
+    throw error;
+  }
 }
 
 /** Returns the identity if its key can be had without asking anybody. */
@@ -122,25 +160,39 @@ function useSteps(peerId: string, processes: readonly ProcessStatus[]): NextStep
 }
 
 function processLines(
-  { pid, port, host, services, sessions, registration }: ProcessStatus,
+  { pid, port, host, services, sessions, prewarmed = 0, registration }: ProcessStatus,
   locked: boolean,
 ): string[] {
   const names = services.join(", ");
-  const at = host === undefined ? `port ${port}` : `${host} port ${port}`;
+  const at = port === 0
+    ? "no port of its own"
+    : host === undefined
+    ? `port ${port}`
+    : `${host} port ${port}`;
   const state = sessions !== null
     ? `${sessions.length} session${sessions.length === 1 ? "" : "s"}`
+    : port === 0
+    ? "not asked, as it has no port (its log names its sessions)"
     : locked
     ? "not asked, as the wallet is locked"
     : "does not answer";
   return [
-    `Service:  ${names} on ${at}, process ${pid}, ${state}`,
+    `Service:  ${names} on ${at}, process ${pid}, ${state}` +
+    (prewarmed > 0 ? `, ${prewarmed} prewarmed` : ""),
     ...(registration === undefined || registration.state === "none"
       ? []
       : [`  ${registrationText(registration)}`]),
-    ...(sessions ?? []).map(({ peer, service, path, since }) =>
-      `  ${peer} uses ${service} (${path}) since ${since}`
-    ),
+    ...(sessions ?? []).flatMap((session) => [
+      `  ${session.peer} uses ${session.service} (${pathText(session)}) since ${session.since}`,
+      `    ${session.state}, resumed ${session.resumptions} times, ` +
+      `${session.messages_from_peer} messages (${session.bytes_from_peer} bytes) from it, ` +
+      `${session.messages_to_peer} (${session.bytes_to_peer} bytes) to it`,
+    ]),
   ];
+}
+
+function pathText({ path, round_trip_ms: ms }: SessionStatus): string {
+  return ms === undefined ? path : `${path}, ${Math.max(1, ms)} ms`;
 }
 
 async function processStatus(
@@ -161,9 +213,11 @@ async function processStatus(
       askProcess(context, identity, run, "status"),
       askProcess(context, identity, run, "registration"),
     ]);
+    const fields = new Fields(status, "STATUS");
     return {
       ...facts,
-      sessions: sessionsOf(new Fields(status, "STATUS")),
+      sessions: sessionsOf(fields),
+      prewarmed: prewarmedOf(fields),
       registration: registrationStatusOf(registration),
     };
   } catch (error) {
@@ -172,11 +226,28 @@ async function processStatus(
   }
 }
 
+function roundTripOf(session: Fields): Pick<SessionStatus, "round_trip_ms"> {
+  const ms = session.optional("round_trip_ms", (name) => session.uint(name));
+  return ms === undefined ? {} : { round_trip_ms: ms };
+}
+
+function prewarmedOf(status: Fields): number {
+  return status.maps("prewarmed", { maxItems: MAX_SESSIONS })
+    .reduce((sum, fields) => sum + fields.uint("ready"), 0);
+}
+
 function sessionsOf(status: Fields): SessionStatus[] {
   return status.maps("sessions", { maxItems: MAX_SESSIONS }).map((fields) => ({
     peer: fields.str("peer", { max: 64 }),
     service: fields.str("service", { max: 128 }),
     path: fields.str("path", { max: 512 }),
+    ...roundTripOf(fields),
     since: new Date(fields.uint("since")).toISOString(),
+    state: fields.str("state", { max: 32 }),
+    resumptions: fields.uint("resumptions"),
+    messages_from_peer: fields.uint("messages_from_peer"),
+    messages_to_peer: fields.uint("messages_to_peer"),
+    bytes_from_peer: fields.uint("bytes_from_peer"),
+    bytes_to_peer: fields.uint("bytes_to_peer"),
   }));
 }
