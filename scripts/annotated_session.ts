@@ -12,6 +12,7 @@ import { parseEd25519SecretKey } from "../lib/crypto/ed25519.ts";
 import { sha256 } from "../lib/crypto/sha256.ts";
 import type { RandomBytes } from "../lib/crypto/random.ts";
 import { LocalIdentity } from "../lib/identity/local_identity.ts";
+import { DETACH_TIMEOUT_MS } from "../lib/limits.ts";
 import { encodeOpen, encodeOpened, encodeReason } from "../lib/session/bodies.ts";
 import type { Connection } from "../lib/session/connection.ts";
 import { initiate, respond } from "../lib/session/handshake.ts";
@@ -102,6 +103,7 @@ function cut(
 export async function annotatedSession(): Promise<string> {
   const agent = new LocalIdentity(parseEd25519SecretKey(new Uint8Array(32).fill(0x0a)));
   const host = new LocalIdentity(parseEd25519SecretKey(new Uint8Array(32).fill(0x0b)));
+  const instance = fixedRandom("instance")(16);
   const [near, far] = memoryPair();
   const fromAgent: Bytes[] = [];
   const fromHost: Bytes[] = [];
@@ -118,6 +120,7 @@ export async function annotatedSession(): Promise<string> {
       random: fixedRandom("host"),
       clock,
       kind: ConnectionKind.peer,
+      instance,
     }),
   ]);
   const page = new Page();
@@ -141,7 +144,7 @@ export async function annotatedSession(): Promise<string> {
     ["length of message 2", 2],
     ["e: X25519 public key", 32],
     ["ekem1: ML-KEM-768 ciphertext, sealed", 1088 + 16],
-    ["payload {min, max, caps, t, ed, sig}, sealed", Infinity],
+    ["payload {min, max, caps, t, ed, sig, instance}, sealed", Infinity],
   ]));
   page.say("Both now have the handshake hash");
   page.block(["h", toHost.handshakeHash]);
@@ -193,8 +196,14 @@ export async function annotatedSession(): Promise<string> {
   );
   await exchange(toAgent, toHost, fromHost, "Host → agent: OPENED, ACK and the answer", [
     [
-      "OPENED {instance, service, max_message}",
-      encodeOpened({ instance: fixedRandom("instance")(16), service: "mcp/default", maxMessage }),
+      "OPENED {instance, service, max_message, detach_timeout, next}",
+      encodeOpened({
+        instance,
+        service: "mcp/default",
+        maxMessage,
+        detachTimeoutMs: DETACH_TIMEOUT_MS,
+        next: 1,
+      }),
     ],
     ["ACK, ack 0, credit 65 MiB", encodeAck(0, credit)],
     [

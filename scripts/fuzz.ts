@@ -18,16 +18,19 @@ import { endpointRecord } from "./fuzz/endpoint_record.ts";
 import { frames } from "./fuzz/frames.ts";
 import { handshake } from "./fuzz/handshake.ts";
 import { handshakePayload } from "./fuzz/handshake_payload.ts";
+import { joinMessages } from "./fuzz/join_messages.ts";
 import { jsonLines } from "./fuzz/json_lines.ts";
 import { jsonScan } from "./fuzz/json_scan.ts";
 import { msgpack } from "./fuzz/msgpack.ts";
 import { noise } from "./fuzz/noise.ts";
 import { peerAddress } from "./fuzz/peer_address.ts";
 import { peerId } from "./fuzz/peer_id.ts";
+import { policy } from "./fuzz/policy.ts";
 import { preface } from "./fuzz/preface.ts";
 import { records } from "./fuzz/records.ts";
 import { registryMessages } from "./fuzz/registry_messages.ts";
 import { session } from "./fuzz/session.ts";
+import { ticket } from "./fuzz/ticket.ts";
 import { wallet } from "./fuzz/wallet.ts";
 import {
   fuzz,
@@ -53,8 +56,11 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   peerAddress,
   endpointRecord,
   registryMessages,
+  ticket,
+  joinMessages,
   jsonLines,
   jsonScan,
+  policy,
 ];
 
 const DEFAULT_RUNS = 10_000;

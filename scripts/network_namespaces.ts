@@ -11,6 +11,8 @@ export interface NetworkNamespace {
   readonly name: string;
   /** What runs a command in it: the program and the arguments before the command. */
   readonly exec: readonly [string, ...string[]];
+  /** Runs a command in it to its end and returns what it prints. Throws when it fails. */
+  readonly run: (...argv: readonly string[]) => Promise<string>;
 }
 
 /** Namespaces that go away together. */
@@ -25,7 +27,23 @@ export interface Network extends AsyncDisposable {
   readonly cable: (
     machines: readonly [NetworkNamespace, NetworkNamespace],
     ends: readonly [readonly string[], readonly string[]],
-  ) => Promise<void>;
+  ) => Promise<Cable>;
+}
+
+/** A cable between two namespaces. */
+export interface Cable {
+  /** What both ends call their network interface. */
+  readonly device: string;
+  /** Pulls it out: both ends see that the link is down. */
+  readonly pull: () => Promise<void>;
+  /** Plugs it in again. */
+  readonly plug: () => Promise<void>;
+  /** Lets packets vanish, both ways, while the link seems to be up. Needs `nft` (nftables). */
+  readonly swallow: () => Promise<void>;
+  /** Lets them pass again. */
+  readonly pass: () => Promise<void>;
+  /** Gives `machine` another address at its end of the cable instead of one that it had. */
+  readonly readdress: (machine: NetworkNamespace, from: string, to: string) => Promise<void>;
 }
 
 const PREFIX = "talos-";
@@ -58,7 +76,11 @@ export async function createNetwork(): Promise<Network> {
       await ip("netns", "add", name);
       made.push(name);
       await ip("-n", name, "link", "set", "lo", "up");
-      return { name, exec: [IP, "netns", "exec", name] };
+      return {
+        name,
+        exec: [IP, "netns", "exec", name],
+        run: (...argv) => ip("netns", "exec", name, ...argv),
+      };
     },
     async cable([one, other], [oneAddresses, otherAddresses]) {
       const device = `veth${cables++}`;
@@ -69,9 +91,33 @@ export async function createNetwork(): Promise<Network> {
       );
       await plugIn(one, device, oneAddresses);
       await plugIn(other, device, otherAddresses);
+      return cableOf(one, device);
     },
     async [Symbol.asyncDispose]() {
       for (const name of made) await ip("netns", "delete", name);
+    },
+  };
+}
+
+function cableOf({ name }: NetworkNamespace, device: string): Cable {
+  const table = `swallow_${device}`;
+  const nft = (...args: readonly string[]) => run(IP, "netns", "exec", name, "nft", ...args);
+  return {
+    device,
+    // The other end of a veth pair has no carrier then.
+    pull: () => ip("-n", name, "link", "set", device, "down").then(() => {}),
+    plug: () => ip("-n", name, "link", "set", device, "up").then(() => {}),
+    async swallow() {
+      await nft("add", "table", "netdev", table);
+      for (const hook of ["ingress", "egress"]) {
+        const chain = `{ type filter hook ${hook} device ${device} priority 0; policy drop; }`;
+        await nft("add", "chain", "netdev", table, hook, chain);
+      }
+    },
+    pass: () => nft("delete", "table", "netdev", table).then(() => {}),
+    async readdress(machine, from, to) {
+      await ip("-n", machine.name, "address", "del", from, "dev", device);
+      await ip("-n", machine.name, "address", "add", to, "dev", device);
     },
   };
 }
@@ -100,7 +146,12 @@ async function removeLeftovers(): Promise<void> {
 }
 
 async function ip(...args: readonly string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(IP, { args: [...args] }).output();
+  return await run(IP, ...args);
+}
+
+async function run(program: string, ...args: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
   if (success) return new TextDecoder().decode(stdout);
-  throw new Error(`ip ${args.join(" ")}: ${new TextDecoder().decode(stderr).trim()}`);
+  const why = new TextDecoder().decode(stderr).trim();
+  throw new Error(`${program} ${args.join(" ")}: ${why}`);
 }

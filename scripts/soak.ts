@@ -1,9 +1,10 @@
 /**
  * The long runs: `deno task test:soak [--seed S] [--scale X] [--only NAME] [--no-report]`
  *
- * Fuzzing, a thousand half-finished connections, kill -9, eight writers on one home, and the executables
- * of every system. All randomness follows from the seed, each run is bounded in time, and the figures go
- * to `docs/bench/soak-<date>.md` as they were measured, failures included. `--scale 0.01` is a quick look.
+ * Fuzzing, the model of the windows, a thousand half-finished connections, kill -9, eight writers on one
+ * home, and the executables of every system. All randomness follows from the seed, each run is bounded in
+ * time, and the figures go to `docs/bench/soak-<date>.md` as they were measured, failures included.
+ * `--scale 0.01` is a quick look.
  */
 
 // deno-lint-ignore-file no-console -- printing is what this script is for.
@@ -11,19 +12,29 @@
 import { parseArgs } from "node:util";
 import { messageOf } from "../lib/errors.ts";
 import { thisMachine } from "./bench/machine.ts";
+import { soakCable } from "./soak/cable.ts";
 import { soakFuzzing } from "./soak/fuzzing.ts";
 import { soakHalfOpen } from "./soak/half_open.ts";
 import { soakKills } from "./soak/kill_cycles.ts";
+import { soakLargeResults } from "./soak/large_results.ts";
 import { soakLinking } from "./soak/linking.ts";
+import { soakRestarts } from "./soak/restarts.ts";
 import { mebibytes, milliseconds, type SoakOptions, type SoakResult } from "./soak/result.ts";
+import { soakSessions } from "./soak/sessions.ts";
+import { soakWindowModel } from "./soak/window_model.ts";
 import { soakWriters } from "./soak/writers.ts";
 import { ROOT } from "./source_files.ts";
 
 const RUNS: ReadonlyMap<string, (options: SoakOptions) => Promise<SoakResult>> = new Map([
   ["half-open", soakHalfOpen],
   ["kills", soakKills],
+  ["restarts", soakRestarts],
+  ["cable", soakCable],
+  ["large-results", soakLargeResults],
+  ["sessions", soakSessions],
   ["writers", soakWriters],
   ["linking", soakLinking],
+  ["window-model", soakWindowModel],
   ["fuzzing", soakFuzzing],
 ]);
 

@@ -1,6 +1,7 @@
 /**
- * The audit of the wire: plants secrets in everything that two peers and a registry say to each other,
- * records the ports of the peer and of the registry, and looks for them. None may be there. A control run
+ * The audit of the wire: plants secrets in everything that two peers and a registry say to each other, both
+ * directly and through the registry's relay, records the ports of the peer and of the registry, and looks
+ * for them. None may be there. A control run
  * sends the same over a plain pipe, and must find every one of them: so the search is not blind.
  *
  *     deno run -A scripts/wire_audit.ts [--secrets N] [--recorder tcpdump|proxy]
@@ -100,20 +101,23 @@ async function auditTalos(
   const listed = await runTalosProcess(["--home", agentHome, "peers", ...at]);
   insist(listed.stdout.includes(secrets.hostName), "the registry tells the host's name");
   insist(listed.stdout.includes(secrets.service), "the registry tells the host's service");
-  const target = `${host}/${secrets.service}@127.0.0.1:${peerPort.port}`;
   const [program, ...before] = TALOS;
-  await useChild(
-    new Deno.Command(program, {
-      args: [...before, "--home", agentHome, "mcp-connect", target],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }),
-    (lines) => useFiles(lines, files, secrets.files),
-  );
+  const use = (...target: readonly string[]) =>
+    useChild(
+      new Deno.Command(program, {
+        args: [...before, "--home", agentHome, "mcp-connect", ...target],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "inherit",
+      }),
+      (lines) => useFiles(lines, files, secrets.files),
+    );
+  const service = `${host}/${secrets.service}`;
+  await use(`${service}@127.0.0.1:${peerPort.port}`);
+  await use(service, "--via", "relay", ...at);
   return [
-    await finding("the peers' port", secrets, await peerPort.stop()),
-    await finding("the registry's port", secrets, await registryPort.stop()),
+    await finding("the peers' port", "Talos", secrets, await peerPort.stop()),
+    await finding("the registry's port and its relay", "Talos", secrets, await registryPort.stop()),
   ];
 }
 
@@ -139,7 +143,7 @@ async function auditPlainPipe(
   await useFiles(lines, files, secrets.files);
   await lines.close();
   await serving;
-  return finding("a plain pipe", secrets, await recorded.stop());
+  return finding("a plain pipe", "plain", secrets, await recorded.stop());
 }
 
 /** Gives the first connection to a child of its own, without the first line. */
@@ -278,19 +282,38 @@ async function useChild(
     write: (bytes) => stdin.write(bytes),
     end: () => stdin.close(),
   });
-  await use(lines);
-  await lines.close();
-  await child.status;
+  try {
+    await use(lines);
+    await lines.close();
+  } catch (error) {
+    kill(child);
+    throw error;
+  } finally {
+    await child.status;
+  }
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // it has ended already
+  }
 }
 
 /** Looks for each secret in what was recorded, which must be a whole connection. */
-function finding(where: string, secrets: Secrets, recorded: Uint8Array): Finding {
+function finding(
+  where: string,
+  carries: "Talos" | "plain",
+  secrets: Secrets,
+  recorded: Uint8Array,
+): Finding {
   const { hostName, agentName, service, token, files } = secrets;
   const text = new TextDecoder("latin1").decode(recorded);
   const all = [hostName, agentName, service, token, ...files];
   const found = all.filter((secret) => text.includes(secret)).length;
   const isTalos = text.includes("TALOS\u0001"); // the preface, which opens every connection
-  insist(isTalos !== (where === "a plain pipe"), `${where} was recorded from its beginning on`);
+  insist(isTalos === (carries === "Talos"), `${where} was recorded from its beginning on`);
   return { where, found, bytes: recorded.length };
 }
 

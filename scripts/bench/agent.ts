@@ -182,8 +182,8 @@ export class Agent {
   async kill(): Promise<void> {
     this.#kill();
     await this.#child.status;
-    await this.#reader.cancel().catch(() => {});
-    await this.#writer.abort().catch(() => {});
+    await this.#reader.cancel().catch(() => {}); // its stdout broke
+    await this.#writer.abort().catch(() => {}); // its stdin broke
   }
 
   #kill(): void {

@@ -22,6 +22,12 @@ export class Unavailable extends Error {
   override readonly name = "Unavailable";
 }
 
+/** Time for a program in between to start. */
+const START_TIMEOUT_MS = 30_000;
+
+/** As much of what a program says is kept as it takes to see that it has started. */
+const MAX_SAID_CHARACTERS = 4096;
+
 /** How the MCP server is started. */
 export type ServerCommand = readonly [string, ...string[]];
 
@@ -35,7 +41,7 @@ export function freePort(): number {
 export async function findProgram(program: string): Promise<string | null> {
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
     const path = `${folder}/${program}`;
-    const info = await Deno.stat(path).catch(() => null);
+    const info = await Deno.stat(path).catch(() => null); // not in this folder
     if (info?.isFile) return path;
   }
   return null;
@@ -50,6 +56,46 @@ export async function runToEnd(command: string, args: readonly string[]): Promis
   const decoder = new TextDecoder();
   if (!success) throw new Error(`${command} failed: ${decoder.decode(stderr).trim()}`);
   return decoder.decode(stdout);
+}
+
+/**
+ * Resolves when `output` has said what `pattern` matches, and goes on reading, so that the program never
+ * waits for us. Throws Unavailable when it ends before, or says nothing like it in 30 s.
+ */
+export async function untilSaid(
+  program: string,
+  output: ReadableStream<Uint8Array>,
+  pattern: RegExp,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(
+    () => reject(new Unavailable(`${program} does not start in time`)),
+    START_TIMEOUT_MS,
+  );
+  let said = "";
+  const reading = (async () => {
+    for await (const chunk of output.pipeThrough(new TextDecoderStream())) {
+      if (said.length < MAX_SAID_CHARACTERS) said += chunk;
+      if (pattern.test(said)) resolve();
+    }
+    reject(new Unavailable(`${program} does not start: ${said.trim()}`));
+  })();
+  reading.catch(reject);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Ends a program, unless it has ended by itself, and waits until it has. */
+export async function endProgram(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGTERM");
+  } catch {
+    // it has ended already
+  }
+  await child.status;
 }
 
 /** The server alone, without anything in between: what the others are held against. */

@@ -6,19 +6,18 @@
 
 import {
   type Contender,
+  endProgram,
   findProgram,
   freePort,
   runToEnd,
   type ServerCommand,
   Unavailable,
+  untilSaid,
 } from "./contender.ts";
 
 /** Pinned, so that runs of different days are about the same programs. */
 const MCP_REMOTE = "mcp-remote@0.15.1";
 const SUPERGATEWAY = "supergateway@4.0.0";
-
-/** Time for supergateway to start. */
-const START_TIMEOUT_MS = 30_000;
 
 /** Throws Unavailable when the packages cannot be had or do not run. */
 export async function mcpRemoteContender(server: ServerCommand): Promise<Contender> {
@@ -38,11 +37,8 @@ export async function mcpRemoteContender(server: ServerCommand): Promise<Contend
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  stack.defer(async () => {
-    gateway.kill("SIGTERM");
-    await gateway.status;
-  });
-  await listening(gateway.stdout);
+  stack.defer(() => endProgram(gateway));
+  await untilSaid("supergateway", gateway.stdout, /Listening on port/i);
   const disposables = stack.move();
   return {
     name: "mcp-remote",
@@ -93,27 +89,4 @@ async function install(folder: string): Promise<Installed> {
 /** supergateway hands its command to a shell. */
 function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-/** Resolves when the gateway says that it listens; goes on reading, so that it never waits for us. */
-async function listening(stdout: ReadableStream<Uint8Array>): Promise<void> {
-  const listens = Promise.withResolvers<void>();
-  const timer = setTimeout(
-    () => listens.reject(new Unavailable("supergateway does not listen in time")),
-    START_TIMEOUT_MS,
-  );
-  let said = "";
-  const reading = (async () => {
-    for await (const chunk of stdout.pipeThrough(new TextDecoderStream())) {
-      if (said.length < 4096) said += chunk;
-      if (/Listening on port/i.test(said)) listens.resolve();
-    }
-    listens.reject(new Unavailable("supergateway ended at once"));
-  })();
-  reading.catch(() => {}); // the promise that is awaited tells
-  try {
-    await listens.promise;
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -7,11 +7,13 @@
 
 import {
   type Contender,
+  endProgram,
   findProgram,
   freePort,
   runToEnd,
   type ServerCommand,
   Unavailable,
+  untilSaid,
 } from "./contender.ts";
 
 /** Where sshd is looked for besides `$PATH`: it wants to be started by its full path. */
@@ -53,7 +55,7 @@ export async function sshMasterContender(server: ServerCommand): Promise<Contend
     stderr: "null",
   }).spawn();
   stack.defer(async () => {
-    await master.stdin.close();
+    await master.stdin.close().catch(() => {}); // it has ended already
     await master.stdout.cancel();
     await master.status;
   });
@@ -90,11 +92,8 @@ async function startSshd(): Promise<Sshd> {
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  stack.defer(async () => {
-    child.kill("SIGTERM");
-    await child.status;
-  });
-  await listening(child.stderr);
+  stack.defer(() => endProgram(child));
+  await untilSaid("sshd", child.stderr, /Server listening/);
   const disposables = stack.move();
   return {
     pid: child.pid,
@@ -165,22 +164,6 @@ function clientOptions(folder: string, port: number): string[] {
       "LogLevel=ERROR",
     ].flatMap((option) => ["-o", option]),
   ];
-}
-
-/** Resolves when sshd says that it listens; goes on reading, so that it never waits for us. */
-async function listening(stderr: ReadableStream<Uint8Array>): Promise<void> {
-  const listens = Promise.withResolvers<void>();
-  let said = "";
-  const reading = (async () => {
-    for await (const chunk of stderr.pipeThrough(new TextDecoderStream())) {
-      if (said.length < 4096) said += chunk;
-      if (said.includes("Server listening")) listens.resolve();
-    }
-    listens.reject(new Unavailable(`sshd does not start: ${said.trim()}`));
-  })();
-  reading.catch(() => {}); // the promise that is awaited tells
-  listens.promise.catch(() => {});
-  await listens.promise;
 }
 
 /** The server's command as a shell reads it, with what it needs to find its modules. */

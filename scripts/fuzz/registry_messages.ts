@@ -3,7 +3,7 @@
 import type { Bytes } from "../../lib/bytes.ts";
 import { decodeReason, encodeReason } from "../../lib/session/bodies.ts";
 import { WireError } from "../../lib/wire/errors.ts";
-import { encodePing } from "../../lib/wire/frames.ts";
+import { encodePing, INSTANCE_BYTES } from "../../lib/wire/frames.ts";
 import { encode } from "../../lib/wire/msgpack.ts";
 import {
   decodeRegistryFrame,
@@ -29,7 +29,7 @@ import { mutateMsgPack } from "../msgpack_mutation.ts";
 import { seededIdentity } from "../seeded_identity.ts";
 
 const { peerId: PEER } = seededIdentity("fuzzed peer");
-const INSTANCE = new Uint8Array(16).fill(7);
+const INSTANCE = new Uint8Array(INSTANCE_BYTES).fill(7);
 const SIGNED = { record: new Uint8Array(200).fill(1), signature: new Uint8Array(64).fill(2) };
 
 const REQUESTS: readonly RegistryRequest[] = [

@@ -19,6 +19,7 @@ import {
   MAX_FRAME_BYTES,
 } from "../../lib/wire/frames.ts";
 import { WireError } from "../../lib/wire/errors.ts";
+import { SUPPORTED_VERSIONS } from "../../lib/wire/preface.ts";
 import { check, type FuzzTarget } from "../fuzzing.ts";
 import { seededIdentity } from "../seeded_identity.ts";
 
@@ -27,8 +28,14 @@ const OPEN = {
   service: "mcp/default",
   maxMessage: 10_000,
   salt: new Uint8Array(16),
+  attempt: 0,
 };
-const OPENED = { instance: new Uint8Array(16), service: "mcp/default", maxMessage: 10_000 };
+const OPENED = {
+  instance: new Uint8Array(16),
+  service: "mcp/default",
+  maxMessage: 10_000,
+  detachTimeoutMs: 0,
+};
 const PEER = seededIdentity("peer").peerId;
 
 /** Time stands still: nothing is ever late. */
@@ -69,6 +76,7 @@ export const session: FuzzTarget = {
       channel: near,
       path: a.path,
       caps: [],
+      versions: SUPPORTED_VERSIONS,
       skewMs: 0,
       handshakeHash: EMPTY,
     };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 
 import { historyLine } from "../../scripts/bench.ts";
 import { chart } from "../../scripts/bench/chart.ts";
+import { endProgram, Unavailable, untilSaid } from "../../scripts/bench/contender.ts";
 import {
   type Figure,
   figureNames,
@@ -95,4 +96,27 @@ Deno.test("cpuMsBetween() counts threads that began in between, and not those th
   const before = new Map([["1", 5e6], ["2", 100e6]]);
   const after = new Map([["1", 8e6], ["3", 4e6]]);
   assert.equal(cpuMsBetween(before, after), 7);
+});
+
+Deno.test("untilSaid() waits for what a program says, and says so when it ends without that", async () => {
+  const saying = (...texts: string[]) =>
+    ReadableStream.from(texts).pipeThrough(new TextEncoderStream());
+  await untilSaid("sshd", saying("Server li", "stening on port 1"), /Server listening/);
+  await assert.rejects(
+    untilSaid("sshd", saying("no host key"), /Server listening/),
+    (error) => error instanceof Unavailable && error.message === "sshd does not start: no host key",
+  );
+});
+
+Deno.test("endProgram() ends a program, and takes one that has ended by itself", async () => {
+  const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
+  const start = (code: string) =>
+    new Deno.Command(Deno.execPath(), { args: ["eval", code], ...options }).spawn();
+  const runs = start("setInterval(() => {}, 1e6)");
+  await endProgram(runs);
+  assert.equal((await runs.status).success, false);
+  const ended = start("Deno.exit(3)");
+  await ended.status;
+  await endProgram(ended);
+  assert.equal((await ended.status).code, 3);
 });

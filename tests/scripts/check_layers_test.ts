@@ -27,6 +27,7 @@ for (
     ["mcp", "session"],
     ["cli", "mcp"],
     ["main", "cli"],
+    ["main", "registry"],
     ["registry", "base"],
     ["registry", "session"],
     ["registry", "registry"],
@@ -47,8 +48,8 @@ for (
     ["cli", "main", "main is no layer of lib/"],
     ["session", "helpers", "helpers is no layer of lib/"],
     ["helpers", "base", "base/ lies below helpers/"],
-    ["main", "mcp", "main.ts imports only cli/"],
-    ["main", "registry", "main.ts imports only cli/"],
+    ["main", "mcp", "main.ts imports only cli/ and registry/"],
+    ["registry", "main", "main is no layer of lib/"],
     ["registry", "discovery", "registry/ uses lib/ down to session/"],
     ["registry", "cli", "registry/ uses lib/ down to session/"],
   ] as const
