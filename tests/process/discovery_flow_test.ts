@@ -133,7 +133,8 @@ Deno.test("access grant and revoke take effect at once when mcp-serve runs", asy
   const refused = await scene.agent(agent, hosting.id).ask(1, "initialize", {});
   assert.equal(refused.error?.data.talos, "unauthorized");
   assert.deepEqual(refused.error?.data.hint, [
-    `on the host, let this peer in: talos access grant ${agent.id}`,
+    `on the host, let this peer in: talos access grant ${agent.id}/default`,
+    "on the host, see what it shares, if that is not default: talos status",
   ]);
 
   await scene.json(hosting, "access", "grant", agent.id);
@@ -252,7 +253,8 @@ Deno.test("the registry is chosen by flag, then TALOS_SERVER, then register, the
     const words = ["--home", agent.home, "--json", "peers", ...flags];
     const { code, stderr } = await runTalosProcess(words, { env });
     const pinned = /"registry pinned","registry":"([^"]+)"/.exec(stderr)?.[1];
-    const failed = /Cannot reach the registry (\S+):/.exec(stderr)?.[1];
+    const failed = /(?:Cannot reach the registry|none was chosen, so) (\S+:\d+)/
+      .exec(stderr)?.[1];
     await saved.run(agent, "forget-registry", pinned ?? "localhost");
     return failed ?? (code === 0 ? pinned : stderr);
   };

@@ -72,14 +72,15 @@ Deno.test("everybody refuses a registry with another key, loudly, until the old 
 
   const sentence =
     `The registry ${scene.server} has another key than before: it was ${before}, it is ${now}`;
-  const cure = `if it has a new one, forget the old one: talos forget-registry ${scene.server}`;
+  const cureIn = ({ home }: { readonly home: string }) =>
+    `if it has a new one, forget the old one: talos --home ${home} forget-registry ${scene.server}`;
   await host.logged(`not registered: ${sentence}`);
-  await host.logged(cure);
+  await host.logged(cureIn(hosting));
   for (const words of [["peers"], ["register"]]) {
     const refused = await scene.error(agent, ...words);
     assert.deepEqual([refused.error, refused.exit_status], ["registry_key_changed", 5]);
     assert.equal(refused.message, sentence);
-    assert.equal(refused.hints.at(-1), cure);
+    assert.equal(refused.hints.at(-1), cureIn(agent));
   }
   const told = await scene.agent(agent, hosting.id).ask(1, "initialize", {});
   assert.equal(told.error?.data.talos, "wrong_key");

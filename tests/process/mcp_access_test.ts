@@ -5,7 +5,16 @@ import { updateAccess } from "../../lib/identity/access_file.ts";
 import { homePaths } from "../../lib/identity/home.ts";
 import { mcpService, parseServerName } from "../../lib/identity/names.ts";
 import { startHost } from "../../scripts/talos_process.ts";
-import { fixture, gone, type Party, RawAgent, Sandbox, soon, tunnel } from "./mcp_tunnel.ts";
+import {
+  fixture,
+  gone,
+  type Party,
+  puppetOf,
+  RawAgent,
+  Sandbox,
+  soon,
+  tunnel,
+} from "./mcp_tunnel.ts";
 
 const DEFAULT = mcpService(parseServerName("default"));
 
@@ -33,7 +42,7 @@ async function isRefused(agent: RawAgent): Promise<void> {
 Deno.test("a revocation cuts the live session of a running host, and refuses the next", async () => {
   await using there = await tunnel();
   await using agent = RawAgent.start(there.agent, there.target);
-  const { pid } = (await agent.ask(1, "puppet/facts")).result;
+  const { pid } = await puppetOf(agent);
   const line = '{"jsonrpc":"2.0","id":1,"method":"roots/list"}';
   await agent.send({ id: "pending", method: "puppet/ask", params: { line } });
   await agent.line();
@@ -55,6 +64,30 @@ Deno.test("a revocation cuts the live session of a running host, and refuses the
   await there.logged("session cut: its permission was withdrawn");
   await using next = RawAgent.start(there.agent, there.target);
   await isRefused(next);
+});
+
+Deno.test({
+  name: "mcp-serve stops, and says why, when its home is replaced: revocations would go unnoticed",
+  ignore: Deno.build.os !== "linux", // what is told of a directory that moves differs
+  async fn() {
+    await using sandbox = await Sandbox.make();
+    const [hosting, agent] = [await sandbox.party("host"), await sandbox.party("agent")];
+    const args = ["--authorized-peer", agent.id, "--", ...fixture("puppet_server")];
+    await using host = await startHost(hosting.home, args);
+    await using live = RawAgent.start(agent, `${hosting.id}@127.0.0.1:${host.port}`);
+    const { pid } = await puppetOf(live);
+    await Deno.rename(hosting.home, `${hosting.home}.old`);
+    await Deno.mkdir(hosting.home, { mode: 0o700 });
+    assert.equal(await soon(host.exited, "the end of mcp-serve"), 1);
+    await gone(pid, "the child");
+    assert.match(host.log(), /stopping, since revocations or the policy would go unnoticed/);
+    assert.match(
+      host.log(),
+      /Cannot serve without news of revocations: changes of .*access\.json are no longer noticed, since the home was moved or removed/,
+    );
+    await Deno.remove(hosting.home, { recursive: true });
+    await Deno.rename(`${hosting.home}.old`, hosting.home);
+  },
 });
 
 Deno.test("a revocation in access.json beats --authorized-peer, loudly", async () => {

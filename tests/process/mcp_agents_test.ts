@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
 
 import { runTalosProcess, startHost } from "../../scripts/talos_process.ts";
-import { fixture, gone, type Party, RawAgent, Sandbox, soon, tunnel } from "./mcp_tunnel.ts";
+import {
+  fixture,
+  gone,
+  type Party,
+  puppetOf,
+  RawAgent,
+  Sandbox,
+  soon,
+  tunnel,
+} from "./mcp_tunnel.ts";
 
 /** Returns the process id of an agent's child. */
 async function childOf(agent: RawAgent): Promise<number> {
-  return (await agent.ask("facts", "puppet/facts")).result.pid;
+  return (await puppetOf(agent)).pid;
 }
 
 Deno.test("each agent has a child of its own, four at most for one peer, and the fifth is told so", async () => {

@@ -16,8 +16,11 @@ import { homePaths } from "../../lib/identity/home.ts";
 import type { PeerId } from "../../lib/identity/peer_id.ts";
 import { createWallet } from "../../lib/identity/wallet.ts";
 import { saveWallet } from "../../lib/identity/wallet_file.ts";
+import { isExecutable } from "../../lib/cli/executable.ts";
+import { systemClock } from "../../lib/clock.ts";
 import { SILENT } from "../../lib/log.ts";
 import { LineSplitter } from "../../lib/mcp/lines.ts";
+import { reaperHere } from "../../lib/mcp/reaper_trial.ts";
 import { type RunningHost, startHost, TALOS } from "../../scripts/talos_process.ts";
 
 /** How long anything may take before a test gives up. */
@@ -393,6 +396,43 @@ export async function sdkAgent(
       assert.deepEqual(errors, [], "the SDK's client met nothing but MCP");
     },
   };
+}
+
+/** What works here to end the servers of a `mcp-serve` that is killed outright; null for nothing. */
+export const REAPER = await reaperHere({
+  os: Deno.build.os,
+  path: Deno.env.get("PATH"),
+  exists: isExecutable,
+  clock: systemClock,
+});
+
+/** The puppet behind an agent, as this machine knows it. */
+export interface PuppetProcess {
+  readonly pid: number;
+  /** Returns the id by which this machine knows what the puppet knows as `pid`. */
+  readonly here: (pid: number) => number;
+}
+
+/** Asks the puppet behind `agent` for its process id. */
+export async function puppetOf(agent: RawAgent): Promise<PuppetProcess> {
+  const { pid, namespace } = (await agent.ask("facts", "puppet/facts")).result;
+  const here = (pid: number) => namespace === null ? pid : pidHere(pid, namespace);
+  return { pid: here(pid), here };
+}
+
+/** Returns the id that the process `pid` of a PID namespace has here. Linux only. */
+function pidHere(pid: number, namespace: string): number {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (Deno.readLinkSync(`/proc/${name}/ns/pid`) !== namespace) continue;
+      const status = Deno.readTextFileSync(`/proc/${name}/status`);
+      if (Number(/^NSpid:.*\s(\d+)$/m.exec(status)?.[1]) === pid) return Number(name);
+    } catch {
+      // it ended while we looked
+    }
+  }
+  throw new Error(`there is no process ${pid} in ${namespace}`);
 }
 
 /** Tells whether the process `pid` lives and is no zombie. */

@@ -5,7 +5,7 @@
 
 // deno-lint-ignore-file no-console -- saying it is what this is for
 
-import { runTalos } from "../../lib/cli/program.ts";
+import { runTalos } from "../../lib/cli/run_talos.ts";
 
 /** What was tried, and whether it worked. */
 function probe(): Record<string, boolean> {

@@ -62,7 +62,7 @@ Deno.test("talos-server says who it is, shakes hands and ends with 0 when SIGTER
   assert.equal(await server.exited, 0);
 });
 
-Deno.test("talos-server keeps its key, and warns about a new one alone, when it starts again", async () => {
+Deno.test("talos-server keeps its key, and tells of a new one alone, when it starts again", async () => {
   await using folder = await temporaryFolder();
   const started: string[] = [];
   for (const isNew of [true, false]) {
@@ -71,7 +71,8 @@ Deno.test("talos-server keeps its key, and warns about a new one alone, when it 
     assert.deepEqual(server.ready["hosts"], ["127.0.0.1"]);
     server.signal("SIGTERM");
     await server.exited;
-    assert.equal(server.log().includes("a new key was made"), isNew);
+    assert.equal(server.log().includes("this registry is new"), isNew);
+    assert.ok(!server.log().includes("a new key was made"));
   }
   assert.equal(started[0], started[1]);
   const { mode } = await Deno.stat(`${folder.path}/wallet.json`);
@@ -124,4 +125,43 @@ Deno.test("talos-server prints its help and its version on stdout when asked", a
   assert.equal(help.stderr, "");
   const version = await runServer(["--version"]);
   assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+Deno.test("talos-server warns when its key is gone and its database is there", async () => {
+  await using folder = await temporaryFolder();
+  for (const isLost of [false, true]) {
+    await using server = await startServer(folder.path, ["--host", "127.0.0.1"]);
+    server.signal("SIGTERM");
+    await server.exited;
+    assert.equal(server.log().includes("a new key was made; peers that knew this"), isLost);
+    await Deno.remove(`${folder.path}/wallet.json`);
+  }
+});
+
+Deno.test("talos-server refuses a data directory that another one uses, and names that", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startServer(folder.path, ["--host", "127.0.0.1"]);
+  const { code, stderr } = await runTalosProcess(["--data-dir", folder.path, "--port", "0"], {
+    command: TALOS_SERVER,
+  });
+  assert.equal(code, 1);
+  if (Deno.build.os === "windows") return; // nobody else can read a locked file
+  assert.equal(
+    stderr,
+    `talos: Cannot use the data directory ${folder.path}: process ${server.ready["pid"]} uses it
+hint: stop it first: kill ${server.ready["pid"]}
+hint: or run another registry, with a key of its own: --data-dir DIR
+`,
+  );
+});
+
+Deno.test("talos-server names the addresses there are when it cannot listen on the one given", async () => {
+  await using folder = await temporaryFolder();
+  const { code, stderr } = await runTalosProcess(
+    ["--data-dir", folder.path, "--port", "0", "--host", "192.0.2.77"],
+    { command: TALOS_SERVER },
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /^hint: name an address of this machine with --host: .*127\.0\.0\.1/m);
+  assert.match(stderr, /^hint: or leave --host out, to listen on all of them$/m);
 });

@@ -17,7 +17,12 @@ const BLOCKS = parseRunbook(await Deno.readTextFile(DOCUMENT));
 const NOT_RUN = [
   "sudo ufw allow 8765/tcp (it changes the machine's firewall)",
   "sudo systemctl enable --now talos-server (it needs systemd)",
+  "talos mcp-install <LINUX_PEER_ID> --server <REGISTRY> --client claude-desktop " +
+  "(it writes into the configuration of a Mac)",
   "open -e ~/Library/Application\\ Support/Claude/claude_desktop_config.json (it opens an editor on a Mac)",
+  "talos service install -- --authorized-peer <MAC_PEER_ID> --command " +
+  '"npx -y @modelcontextprotocol/server-filesystem /home/user/projects" ' +
+  "(it needs a session of systemd's)",
 ];
 
 /** What differs on the machines in miniature, beside the angle brackets. */

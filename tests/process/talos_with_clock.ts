@@ -3,7 +3,7 @@
  * the product has no way to do this.
  */
 
-import { runTalos } from "../../lib/cli/program.ts";
+import { runTalos } from "../../lib/cli/run_talos.ts";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import { systemRandom } from "../../lib/crypto/random.ts";
 

@@ -132,11 +132,13 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/z6Mk[1-9A-HJ-NP-Za-km-z]{44}/g, "<PEER-ID>"],
   [/z6Mk[1-9A-HJ-NP-Za-km-z]{8}…/g, "<PEER-ID…>"],
   [/\b(pid[=" :]+)\d+/g, "$1<PID>"],
+  [/\b(after_ms=)\d+/g, "$1<MS>"],
   [/\bprocess \d+/g, "process <PID>"],
   [/\bnone of the \d+ directories/g, "none of the <N> directories"],
   [/\bkill \d+/g, "kill <PID>"],
   [/\b(127\.0\.0\.1:)\d{4,5}\b/g, "$1<PORT>"],
   [/\b(port )\d{4,5}\b/g, "$1<PORT>"],
+  [/("round_trip_ms":)\d+/g, "$1<N>"],
   [/\b\d+ s ago\b/g, "<N> s ago"],
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, "<TIME>"],
 ];

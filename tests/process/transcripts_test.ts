@@ -16,6 +16,9 @@ const UPDATE = Deno.env.get("UPDATE_TRANSCRIPTS") === "1";
 /** Paths and programs on the stage are those of POSIX systems. */
 const WINDOWS = Deno.build.os === "windows";
 
+/** What a command says unless another process of its home was quicker. */
+const RACING = /^! talos: registry pinned .*\n/gm;
+
 const files = [...Deno.readDirSync(FOLDER)]
   .map(({ name }) => name)
   .filter((name) => name.endsWith(".txt"))
@@ -34,7 +37,7 @@ for (const file of files) {
       // What nobody meant to happen is never written down as if it were right.
       assert.doesNotMatch(played, /this is a fault of Talos/);
       if (UPDATE) await Deno.writeTextFile(new URL(file, FOLDER), played);
-      else assert.equal(played, written);
+      else assert.equal(played.replace(RACING, ""), written.replace(RACING, ""));
     },
   });
 }

@@ -74,11 +74,12 @@ export class TwoWays implements AsyncDisposable {
     this.throughTalos = way(tapped(this.#record("agent"), connect));
   }
 
-  /** Starts a host for `server`, with `secrets` in the environment of `mcp-serve`. */
+  /** Starts a host for `server`, with `args` for `mcp-serve` and `secrets` in its environment. */
   static async open(
     server: readonly [string, ...string[]],
-    { tap = true, secrets = {} }: {
+    { tap = true, args = [], secrets = {} }: {
       readonly tap?: boolean;
+      readonly args?: readonly string[];
       readonly secrets?: Record<string, string>;
     } = {},
   ): Promise<TwoWays> {
@@ -90,7 +91,7 @@ export class TwoWays implements AsyncDisposable {
       const env = Object.keys(packageEnvironment()).flatMap((name) => ["--env", name]);
       const host = await startHost(
         hosting.home,
-        ["--authorized-peer", agent.id, ...env, "--", ...command],
+        ["--authorized-peer", agent.id, ...env, ...args, "--", ...command],
         { ...getDefaultEnvironment(), ...packageEnvironment(), ...secrets },
       );
       const target = `${hosting.id}@127.0.0.1:${host.port}`;
