@@ -141,7 +141,7 @@ Deno.test({
     await refused(
       ["--", "--", "cat"],
       1,
-      /^talos: Cannot reach this user's service manager: Failed to connect to bus: .*\nhint: log in as this user itself/,
+      /^talos: Cannot reach this user's service manager: Failed to connect to bus: .*\nhint: log in as this user itself/m,
     );
   },
 });
