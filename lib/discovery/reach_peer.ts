@@ -110,7 +110,7 @@ async function reachBy(options: VisitOptions, looking: Promise<Whereabouts>): Pr
   if ("connection" in outcome) return outcome.connection;
   const told = outcome.failures.find(({ error }) => isAnswer(error));
   if (told !== undefined) throw told.error;
-  return await reachAt(options, await orNeither(looking, outcome.failures));
+  return await reachAt(options, await orNeither(options, looking, outcome.failures));
 }
 
 async function reachAt(options: VisitOptions, found: Whereabouts): Promise<Connection> {
@@ -162,6 +162,7 @@ function unreached(
 
 /** Returns what `looking` gives; where that is an unreachable registry, says that the peer is, too. */
 async function orNeither(
+  { peer, called = peer, isChosen }: VisitOptions,
   looking: Promise<Whereabouts>,
   failures: readonly FailedAttempt[],
 ): Promise<Whereabouts> {
@@ -170,6 +171,19 @@ async function orNeither(
   } catch (error) {
     const cause = isGone(error) ? error : impostorIn(error);
     if (cause === undefined) throw error;
+    if (isChosen === false && cause.code === "registry_unreachable") {
+      throw new DiscoveryError(
+        "peer_away",
+        `Cannot reach ${called}: it is not where it was last seen: ${attemptsText(failures)}`,
+        {
+          cause,
+          hints: [
+            "on the host, see whether its service runs: talos status",
+            "where its address changes, find it by a registry that both use: talos register --server REGISTRY",
+          ],
+        },
+      );
+    }
     throw new DiscoveryError(
       cause.code,
       `${cause.message}; and the peer is not where it was last seen: ${attemptsText(failures)}`,

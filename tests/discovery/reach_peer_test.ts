@@ -192,6 +192,29 @@ Deno.test("reachPeer() tries where the peer was last seen when the registry has 
   made.channel.close();
 });
 
+Deno.test("reachPeer() says where the peer is not when nobody chose the registry that is down", async () => {
+  await using stage = await scene();
+  knows(stage.registry, [endpointRecord()]);
+  await find(stage);
+  stage.registry.isDown = true;
+  const reached = reachPeer({
+    ...stage.options,
+    peer: HOST.peerId,
+    isChosen: false,
+    dialOne: () => Promise.reject(new SessionError("handshake_failed", "Nobody is there")),
+  });
+  const error = await failure(reached, "peer_away");
+  assert.equal(
+    error.message,
+    `Cannot reach ${HOST.peerId}: it is not where it was last seen: ` +
+      "192.0.2.1:8766: Nobody is there",
+  );
+  assert.deepEqual(error.hints, [
+    "on the host, see whether its service runs: talos status",
+    "where its address changes, find it by a registry that both use: talos register --server REGISTRY",
+  ]);
+});
+
 Deno.test("reachPeer() says both when the registry is down and the peer is not where it was", async () => {
   await using stage = await scene();
   knows(stage.registry, [endpointRecord()]);

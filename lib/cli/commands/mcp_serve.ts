@@ -129,7 +129,7 @@ export async function mcpServeCommand(
   });
   accessChanged = (changed) => host.accessChanged(changed);
   if (own !== null) {
-    log.info("a registry runs in this process, for those who have a ticket: talos invite", {
+    log.info("a registry runs in this process, for those who have a ticket", {
       port: own.port,
       key: own.peerId,
     });
