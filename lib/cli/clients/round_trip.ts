@@ -111,6 +111,7 @@ function startServer(
   let isRetrying = false;
   let isPatient = true;
   // The end of its input makes it tell what is wrong instead of trying on for as long as an agent would wait.
+  // Where that fails it has ended already.
   const giveUp = () => isRetrying && !isPatient ? writer.close().catch(() => {}) : undefined;
   const patience = clock.after(RETRYING_MS, () => {
     isPatient = false;
@@ -144,7 +145,7 @@ function startServer(
     notify: (method) => send({ method }),
     async [Symbol.asyncDispose]() {
       patience[Symbol.dispose]();
-      await writer.close().catch(() => {});
+      await writer.close().catch(() => {}); // it has ended already
       {
         using _patience = clock.after(LEAVE_MS, () => killed(child));
         await child.status;

@@ -5,6 +5,7 @@
 
 import { fromUtf8Lossy } from "../../bytes.ts";
 import { formatRegistryAddress, type RegistryAddress } from "../../discovery/registry_address.ts";
+import { pinnedKey } from "../../discovery/registry_keys.ts";
 import { noteRecord } from "../../discovery/seen_records.ts";
 import { TalosError } from "../../errors.ts";
 import { introduceContact } from "../../identity/contacts.ts";
@@ -76,7 +77,7 @@ export async function joinCommand(
   const registry = registryFor(context, database, ticket, options);
   const reach = registry === null ? null : {
     ...await registryOptions(context, identity, database, registry, options),
-    ...(isTicketsOwn(registry, ticket) && ticket.token !== undefined
+    ...(isTicketsOwn(database, registry, ticket) && ticket.token !== undefined
       ? { token: ticket.token }
       : {}),
   };
@@ -153,11 +154,33 @@ function registryFor(
 ): RegistryAddress | null {
   const { address, chosenBy } = chooseRegistry(context, database, flags);
   if (chosenBy === "flag" || (registry === undefined && chosenBy !== "default")) return address;
-  return registry ?? null;
+  if (registry === undefined || isProvenOtherwise(database, registry)) {
+    if (registry !== undefined) {
+      context.log.warn(
+        "the ticket names another key for a registry that is known; it is not asked",
+        {
+          registry: formatHostPort(registry),
+        },
+      );
+    }
+    return null;
+  }
+  return registry;
 }
 
-function isTicketsOwn({ host, port }: RegistryAddress, { registry }: Ticket): boolean {
-  return registry !== undefined && registry.host === host && registry.port === port;
+/** Whether the registry there has proved another key before: no ticket overrides that. */
+function isProvenOtherwise(database: Database, registry: RegistryAddress): boolean {
+  const pinned = pinnedKey(database, registry);
+  return pinned !== undefined && pinned !== registry.id;
+}
+
+function isTicketsOwn(
+  database: Database,
+  { host, port }: RegistryAddress,
+  { registry }: Ticket,
+): boolean {
+  return registry !== undefined && registry.host === host && registry.port === port &&
+    !isProvenOtherwise(database, registry);
 }
 
 async function pair(
@@ -223,7 +246,7 @@ async function noteRegistry(
   registry: RegistryAddress,
   flags: RegistryFlags,
 ): Promise<boolean> {
-  const isTickets = isTicketsOwn(registry, ticket);
+  const isTickets = isTicketsOwn(database, registry, ticket);
   const tokenFile = flags.joinTokenFile ??
     (isTickets && ticket.token !== undefined
       ? await keepJoinToken(context, database, registry, ticket.token)

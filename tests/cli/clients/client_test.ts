@@ -103,8 +103,8 @@ Deno.test("configFile() follows the variables that the clients follow", () => {
     "/home/anna/.config/zed/settings.json",
   );
   assert.equal(
-    at("linux", "claude-code", { ...home, CLAUDE_CONFIG_DIR: "/work/claude" }),
-    "/work/claude/.claude.json",
+    at("linux", "claude-code", { ...home, CLAUDE_CONFIG_DIR: "/srv/claude" }),
+    "/srv/claude/.claude.json",
   );
   assert.equal(
     at("darwin", "gemini-cli", { HOME: "/Users/anna", GEMINI_CLI_HOME: "/g" }),
